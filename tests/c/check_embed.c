@@ -2,7 +2,7 @@
 // one layer, made here.
 #include "toy.h"
 
-enum { N_VOCAB = 24, N_EMBD = 16, N_FF = 20, N_CTX = 200, N_TYPES = 2, N_TEXTS = 6 };
+enum { N_VOCAB = 24, N_EMBD = 16, N_FF = 20, N_CTX = 200, N_TYPES = 2, N_TEXTS = 22 };
 enum { VECTOR_OF_NORM = 1, VECTOR_OF_BIAS = 2 };   // what a tensor holds; 0: a matrix
 
 typedef struct shape {
@@ -104,7 +104,9 @@ static gemel_model *open_model(int n_shapes) {
 
 // ---- Texts ---------------------------------------------------------------------------------------------------------
 
-static const int32_t LENGTHS[N_TEXTS] = {1, 7, 200, 64, 130, 2};
+// Enough short ones for several passes of each thread alone, and longer ones between them.
+static const int32_t LENGTHS[N_TEXTS] = {1,  7,  200, 64, 130, 2,  12, 9,  33, 12, 30,
+                                         12, 41, 12,  1,  12,  30, 12, 12, 28, 12, 3};
 static int32_t ids[1024], types[1024];
 static int choose_texts(void) {   // returns the number of ids
     uint64_t rng = 3;

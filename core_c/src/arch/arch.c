@@ -299,7 +299,8 @@ static void finish_mla(model_totals *t, const layer *l) {
     t->k_heads = most(t->k_heads, a->n_head * pad(p->v_dim, 32));
 }
 
-// A layer's class of the cache, and its place there: an earlier layer's, or one for itself.
+// A layer's class of the cache, and its place there: an earlier layer's, or one for itself. An encoder's layers all
+// have the first place: no position comes after a pass, so what a layer kept is not read once it is finished.
 static void find_cache(gemel_model *m, attention *a) {
     if (a->kv_of >= 0) {
         a->cache_class = m->layers[a->kv_of].attn.cache_class;
@@ -315,8 +316,8 @@ static void find_cache(gemel_model *m, attention *a) {
         *c = (kv_class){a->window, a->is_chunked, a->k_dim, a->v_dim, .in_use = &m->cache_size};
         m->n_classes++;
     }
-    a->cache_at = c->n_heads;
-    c->n_heads += a->n_head_kv;
+    a->cache_at = m->is_encoder ? 0 : c->n_heads;
+    c->n_heads = most(c->n_heads, a->cache_at + a->n_head_kv);
 }
 
 // What follows from a layer's numbers.

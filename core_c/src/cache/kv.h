@@ -10,7 +10,7 @@ typedef struct kv_class {
     int window;              // positions that a query sees; 0: all
     int is_chunked;          // windows lie side by side: a query sees its own, up to itself
     int k_dim, v_dim;        // of a head, not padded
-    int n_heads;             // KV heads of all its layers
+    int n_heads;             // KV heads of all its layers; of an encoder's, which share their places, of one
     atomic_size_t *in_use;   // counts the bytes that pages take, those of all classes together; NULL: nobody counts
 } kv_class;
 static inline int kv_class_is(const kv_class *c, int window, int is_chunked, int k_dim, int v_dim) {

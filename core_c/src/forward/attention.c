@@ -11,7 +11,7 @@ void rope_head(const worker *w, const attention *a, int t, const float *x, int n
     const rope_table *r = a->rope < 0 ? &still : &w->m->ropes[a->rope];
     const float *cs = w->b->rope_cs + (size_t)row_of(w, t) * (size_t)w->m->rope_width + r->at;
     w->k->rope(x, cs, r->n_rot, r->far, n, scale, y);
-    memset(y + n, 0, sizeof(float) * (size_t)(padded - n));
+    if (padded > n) memset(y + n, 0, sizeof(float) * (size_t)(padded - n));
 }
 
 // x[n] of row t into +-most. What is Inf is still an error, and NaN stays.
@@ -112,7 +112,7 @@ static void place_heads(const worker *w, const attention *a) {
     int has_keys = a->kv_of < 0, each = a->n_head + (has_keys ? a->n_head_kv : 0), total = w->n * each;
     for (int i = share(total, w->ith, w->nth); i < share(total, w->ith + 1, w->nth); i++) {
         int t = i / each, ih = i % each;
-        if (ih == 0 && has_keys) expect_key_values(w, a, t);
+        if (ih == 0 && has_keys && !w->m->is_encoder) expect_key_values(w, a, t);   // an encoder's were just used
         if (ih < a->n_head) place_query(w, a, t, ih);
         else place_key_value(w, a, t, ih - a->n_head);
     }

@@ -61,3 +61,10 @@ typedef struct batch {
 // Evaluate the rows, whose cache pages are reserved, through layers [from, to). What is wanted is made when `to` is the
 // end of the model (WANT_STREAM: at any layer). Rows of one cache are adjacent, in ascending order of positions.
 void forward(batch *b);
+
+// Many batches of short texts, each by one thread alone, which waits for no other: `each` runs on every thread and
+// calls forward_alone for batches of at most forward_rows rows.
+typedef void forward_each(void *arg, int ith);
+int forward_apart(gemel_model *m, forward_each *each, void *arg);   // GEMEL_E_MEMORY: nothing was done
+void forward_alone(batch *b, int ith);
+int forward_rows(const gemel_model *m);   // 0: this model or its number of threads has no such passes

@@ -1,28 +1,34 @@
 // Feed-forward: what a layer does to each row alone.
 #include "ffn.h"
 
-// Up, and gate where the layer has one, for the same rows; then act(gate) * up or act(up) into s->gate, quantised by
-// the same thread, which owns whole blocks of 32.
-static void widen(const worker *w, const feed_forward *f, const acts *a, int is_gated) {
+// act(gate) * up or act(up) of panels from..to-1 into s->gate, quantised.
+static void activate(const worker *w, const feed_forward *f, int from, int to, int is_gated) {
     workspace *s = w->s;
-    int panels = f->up.w.n_panels, nb = f->n_ff / 32, runs[RUNS_MAX][2], n_runs = 0;
-    size_t ld = (size_t)panels * 16;
+    size_t ld = (size_t)f->up.w.n_panels * 16;
     acts mid = s->mid;
     mid.n = w->n;
-    for (deal d = deal_out(w, panels, 2); deal_take(&d); n_runs++) {
-        if (is_gated) multiply(w, &f->gate, a, d.from, d.to, s->gate);
-        multiply(w, &f->up, a, d.from, d.to, is_gated ? s->up : s->gate);
-        runs[n_runs][0] = d.from, runs[n_runs][1] = d.to;
+    for (int t = 0; t < w->n; t++) {
+        float *gate = s->gate + (size_t)t * ld;
+        const float *up = is_gated ? s->up + (size_t)t * ld + from * 16 : NULL;
+        w->k->act[f->act](gate + from * 16, up, f->by, (to - from) * 16, gate + from * 16);
+        if (!weight_is_float(&f->down.w)) w->k->quantise(gate, f->n_ff / 32, from / 2, to / 2, &mid, t);
     }
-    mark(w, GEMEL_OP_FFN_IN);
-    for (int i = 0; i < n_runs; i++)
-        for (int t = 0, from = runs[i][0], to = runs[i][1]; t < w->n; t++) {
-            float *gate = s->gate + (size_t)t * ld;
-            const float *up = is_gated ? s->up + (size_t)t * ld + from * 16 : NULL;
-            w->k->act[f->act](gate + from * 16, up, f->by, (to - from) * 16, gate + from * 16);
-            if (!weight_is_float(&f->down.w)) w->k->quantise(gate, nb, from / 2, to / 2, &mid, t);
-        }
     mark(w, GEMEL_OP_FFN_ACT);
+}
+
+// Up, and gate where the layer has one, for the same rows; then both activated by the same thread, which owns whole
+// blocks of 32. Of many rows, some panels at a time: what they give is still in the thread's cache then.
+enum { WIDE_ROWS = 16, WIDE_PANELS = 8 };
+static void widen(const worker *w, const feed_forward *f, const acts *a, int is_gated) {
+    workspace *s = w->s;
+    for (deal d = deal_out(w, f->up.w.n_panels, 2); deal_take(&d);)
+        for (int from = d.from, to; from < d.to; from = to) {
+            to = w->n > WIDE_ROWS && d.to - from > WIDE_PANELS ? from + WIDE_PANELS : d.to;
+            if (is_gated) multiply(w, &f->gate, a, from, to, s->gate);
+            multiply(w, &f->up, a, from, to, is_gated ? s->up : s->gate);
+            mark(w, GEMEL_OP_FFN_IN);
+            activate(w, f, from, to, is_gated);
+        }
 }
 
 // What the last product reads: after a barrier, all threads may.

@@ -110,21 +110,28 @@ static size_t partials_of(const batch *b, const int *kept, int n_kept) {
     return blocks * (heads * KV_PARTIAL_HEAD + (size_t)b->m->totals.v_heads);
 }
 
-// By one thread, before the others go on: the pass that runs on the pool owns the workspace.
-static void begin(batch *b) {
-    int kept[N_BATCH_MAX], n = 0, n_logits = 0, is_wide = b->n > b->m->n_batch;
+// List the rows that something is wanted of, kept[b->n], -1 after them; none in a wide pass. Returns their number.
+static int list_wanted(batch *b, int *kept) {
+    int n = 0, n_logits = 0, is_wide = b->n > b->m->n_batch;
     for (int t = 0; t < b->n; t++) {
         if (b->rows[t].wanted && !is_wide) kept[n++] = t;
         n_logits += (b->rows[t].wanted & (WANT_LOGITS | WANT_SCORE | WANT_DRAW)) != 0;
         atomic_store(&b->rows[t].bad, 0);
     }
+    for (int t = n; t < b->n && !is_wide; t++) kept[t] = -1;
     b->n_logits = n_logits;
-    b->code = workspace_open(b->m, partials_of(b, kept, n), b->n, n_logits < ROWS_AT_ONCE ? n_logits : ROWS_AT_ONCE);
+    return n;
+}
+
+// By one thread, before the others go on: the pass that runs on the pool owns the workspace.
+static void begin(batch *b) {
+    int kept[N_BATCH_MAX], n = list_wanted(b, kept), is_wide = b->n > b->m->n_batch;
+    int n_logits = b->n_logits < ROWS_AT_ONCE ? b->n_logits : ROWS_AT_ONCE;
+    b->code = workspace_open(b->m, partials_of(b, kept, n), b->n, n_logits);
     if (b->code < 0) return;
     workspace *s = b->m->workspace;
     atomic_store(&s->dealt[0], 0);
-    memcpy(s->kept, kept, sizeof *kept * (size_t)n);
-    for (int t = n; t < b->n && !is_wide; t++) s->kept[t] = -1;
+    if (!is_wide) memcpy(s->kept, kept, sizeof *kept * (size_t)b->n);
     if (!b->rope_cs) b->rope_cs = is_wide ? workspace_view(b->m, b->n, 0).rope_cs : s->rope_cs;
 }
 
@@ -181,7 +188,6 @@ static void layers(worker *w, workspace *s) {
 
 static void whole_pass(worker *w) {
     workspace view;
-    w->s = w->m->workspace;
     for (int i = 0; i < n_parts(w); i++) {
         take_part(w, i, &view);
         embed(w);
@@ -218,6 +224,7 @@ static void pass(void *arg, int ith, int nth) {
                 .il = -1,
                 .watch = &watch};
     threads_meet(b->m->pool);
+    w.s = b->m->workspace;
     if (b->code == GEMEL_OK) whole_pass(&w);
     cpu_float_leave(mode);
     if (ith == 0) note_cost(b, start);
@@ -227,4 +234,49 @@ static void pass(void *arg, int ith, int nth) {
 void forward(batch *b) {
     atomic_store(&b->stopped, 0);
     threads_run(b->m->pool, b->m->n_threads, pass, b, b->is_short ? &b->m->pace : NULL);
+}
+
+// ---- Passes side by side -------------------------------------------------------------------------------------------
+
+enum { ALONE_LEAST = 32, ALONE_MOST = 64 };   // rows: fewer read the weights too often
+
+int forward_rows(const gemel_model *m) {
+    int n = m->n_batch / m->n_threads;
+    if (m->n_threads == 1 || m->totals.n_expert || m->n_per_layer || n < ALONE_LEAST) return 0;
+    return n < ALONE_MOST ? n : ALONE_MOST;
+}
+
+void forward_alone(batch *b, int ith) {
+    workspace s = workspace_part(b->m, ith);
+    stopwatch off = {0};
+    int n_deals = 0;
+    worker w = {
+        .n_deals = &n_deals, .b = b, .m = b->m, .s = &s, .k = b->m->k, .nth = 1, .n = b->n, .il = -1, .watch = &off};
+    atomic_store(&b->stopped, 0);
+    list_wanted(b, s.kept);
+    b->rope_cs = s.rope_cs;
+    whole_pass(&w);
+}
+
+typedef struct apart {
+    gemel_model *m;
+    forward_each *each;
+    void *arg;
+    int code;
+} apart;
+
+static void run_apart(void *arg, int ith, int nth) {
+    apart *a = arg;
+    uint64_t mode = cpu_float_enter();
+    (void)nth;
+    if (ith == 0) a->code = workspace_open(a->m, 0, 1, 0);
+    threads_meet(a->m->pool);
+    if (a->code == GEMEL_OK) a->each(a->arg, ith);
+    cpu_float_leave(mode);
+}
+
+int forward_apart(gemel_model *m, forward_each *each, void *arg) {
+    apart a = {m, each, arg, GEMEL_OK};
+    threads_run(m->pool, m->n_threads, run_apart, &a, NULL);
+    return a.code;
 }

@@ -28,8 +28,7 @@ acts prepare(const worker *w, const float *x, size_t ld, int width, const norm *
 void multiply_into(const worker *w, const linear *l, const acts *a, int p0, int p1, float *y, size_t ld) {
     w->k->matmul(&l->w, a, p0, p1, y, ld);
     int from = p0 * 16, to = p1 * 16 < l->w.n_out ? p1 * 16 : l->w.n_out;
-    for (int t = 0; l->b && t < a->n; t++)
-        for (int i = from; i < to; i++) y[(size_t)t * ld + (size_t)i] = y[(size_t)t * ld + (size_t)i] + l->b[i];
+    for (int t = 0; l->b && t < a->n; t++) w->k->add_to(y + (size_t)t * ld + from, l->b + from, to - from);
 }
 
 void multiply(const worker *w, const linear *l, const acts *a, int p0, int p1, float *y) {

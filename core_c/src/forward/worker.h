@@ -39,7 +39,7 @@ static inline int rows_to(const worker *w) { return w->n == 1 ? 1 : share(w->n, 
 // What this thread did since its last mark was `op`.
 static inline void mark(const worker *w, int op) { stopwatch_mark(w->watch, op, w->il, w->n); }
 static inline void meet(const worker *w) {   // barrier: wait for all threads of the pass
-    threads_meet(w->m->pool);
+    if (w->nth > 1) threads_meet(w->m->pool);
     mark(w, GEMEL_OP_WAIT);
 }
 

@@ -49,9 +49,11 @@ static void cut_experts(const gemel_model *m, workspace *s, cutter *c, int nt) {
     cut_acts(c, m, &s->picked, n * used, m->n_embd);
 }
 
+static int widest_of(const gemel_model *m) { return most(m->n_embd, most(m->totals.q, m->totals.v)); }
+
 static void cut_all(const gemel_model *m, workspace *s, cutter *c, int nt) {
     const model_totals *t = &m->totals;
-    int n = m->n_batch, widest = most(m->n_embd, most(t->q, t->v));
+    int n = m->n_batch, widest = widest_of(m);
     s->x = cut(c, n, m->n_embd, sizeof(float));
     s->x0 = t->has_parallel ? cut(c, n, m->n_embd, sizeof(float)) : NULL;
     s->y = cut(c, n, pad(m->n_embd), sizeof(float));
@@ -100,6 +102,34 @@ workspace workspace_view(const gemel_model *m, int n_rows, int at) {
     s.x += (size_t)at * (size_t)m->n_embd;
     if (s.x0) s.x0 += (size_t)at * (size_t)m->n_embd;
     s.heads += (size_t)at * (size_t)m->totals.k_heads;
+    return s;
+}
+
+static void shift(float **x, size_t rows, int width) {
+    if (*x) *x += rows * (size_t)width;
+}
+
+// Rows of activations are adjacent, however many there are.
+static void shift_acts(acts *a, size_t rows, int width) {
+    size_t entries = rows * (size_t)((width + 31) / 32);
+    a->q = (char *)a->q + entries * 32 * sizeof(int16_t);
+    a->d += entries, a->s += entries, a->z += entries;
+    if (a->s2) a->s2 += 2 * entries, a->z2 += 2 * entries;
+}
+
+workspace workspace_part(const gemel_model *m, int ith) {
+    const model_totals *t = &m->totals;
+    workspace s = *m->workspace;
+    size_t at = (size_t)ith * (size_t)(m->n_batch / m->n_threads);
+    shift(&s.x, at, m->n_embd), shift(&s.x0, at, m->n_embd);
+    shift(&s.y, at, pad(m->n_embd)), shift(&s.norm, at, pad(m->n_embd));
+    shift(&s.q, at, pad(most(t->q, t->v))), shift(&s.k, at, pad(t->k)), shift(&s.v, at, pad(t->v));
+    shift(&s.heads, at, t->k_heads), shift(&s.att, at, t->v_heads);
+    shift(&s.gate, at, pad(t->n_ff)), shift(&s.up, at, pad(t->n_ff));
+    shift(&s.rope_cs, at, m->rope_width);
+    shift_acts(&s.in, at, widest_of(m)), shift_acts(&s.mid, at, t->n_ff);
+    s.kept += at;
+    s.own += ith;
     return s;
 }
 

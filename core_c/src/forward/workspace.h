@@ -58,6 +58,8 @@ typedef struct workspace {
 int workspace_open(gemel_model *m, size_t n_partials, int n_rows, int n_logits);   // GEMEL_E_MEMORY
 // Of a pass of n_rows rows, more than n_batch: the buffers of the rows from `at` on.
 workspace workspace_view(const gemel_model *m, int n_rows, int at);
+// Of a pass of at most n_batch / n_threads rows by thread ith alone: the buffers of its rows.
+workspace workspace_part(const gemel_model *m, int ith);
 size_t workspace_wide_size(const gemel_model *m, int n_rows);   // bytes beside workspace_size; 0 up to n_batch
 void workspace_close(gemel_model *m);
 size_t workspace_size(const gemel_model *m, int n_threads);   // bytes, without partials; 0: more than size_t holds

@@ -69,13 +69,13 @@ WORD float att_softmax(att_state *st, float s[LANES], int from, int to) {
     for (int i = to; i < LANES; i++) s[i] = -3e38f;
     EACH (g) v[g] = vf_load(s + g * W);
     float m = fold_max(v);
-    if (m > st->top) {
+    if (m > st->top && st->top > -3e38f) {
         float f[LANES];
         vf_store(f, vf_exp(vf_set1(st->top - m)));
         fix = f[0];
-        st->top = m;
         EACH (g) vf_store(st->l + g * W, vf_mul(vf_load(st->l + g * W), vf_set1(fix)));
     }
+    if (m > st->top) st->top = m;   // at first, the sums are 0, which nothing changes
     EACH (g) vf_store(s + g * W, vf_exp(vf_sub(v[g], vf_set1(st->top))));
     for (int i = 0; i < from; i++) s[i] = 0;
     for (int i = to; i < LANES; i++) s[i] = 0;
@@ -129,16 +129,15 @@ WORD void att_block(const int type, const int Q, const attend_args *a, int h0, a
 typedef void att_fn(const attend_args *a, int h0, att_state *st, const att_view *b);
 typedef struct att_type {
     int type;
-    att_fn *part;   // one query by a block that it sees partly
     struct {
         int n;
-        att_fn *f;   // n queries by a block that they see all of
+        att_fn *f;   // n queries by a block of which they see the same positions
     } tiles[6];      // the largest first; the last is 1
 } att_type;
 
 #define ATT_TILE(name, type, Q)                                                                                        \
     KERNEL void att_##name##_##Q(const attend_args *a, int h0, att_state *st, const att_view *b) {                     \
-        att_block(type, Q, a, h0, st, &(att_view){b->k, b->v, 0, LANES, b->p, b->cap});                                \
+        att_block(type, Q, a, h0, st, b);                                                                              \
     }
 #if ATTEND_Q == 8
 #define ATT_WIDE(name, type) ATT_TILE(name, type, 6) ATT_TILE(name, type, 8)
@@ -147,20 +146,15 @@ typedef struct att_type {
 #define ATT_WIDE(name, type)
 #define ATT_WIDE_ROWS(name)
 #endif
-#define ATT_PART(name, type)                                                                                           \
-    KERNEL void att_##name##_part(const attend_args *a, int h, att_state *st, const att_view *b) {                     \
-        att_block(type, 1, a, h, st, b);                                                                               \
-    }
-ATT_PART(f16, GEMEL_KV_F16)
 ATT_TILE(f16, GEMEL_KV_F16, 1)
 ATT_TILE(f16, GEMEL_KV_F16, 2)
 ATT_TILE(f16, GEMEL_KV_F16, 3)
 ATT_TILE(f16, GEMEL_KV_F16, 4)
 ATT_WIDE(f16, GEMEL_KV_F16)
-static const att_type att_f16 = {
-    GEMEL_KV_F16, att_f16_part, {ATT_WIDE_ROWS(f16){4, att_f16_4}, {3, att_f16_3}, {2, att_f16_2}, {1, att_f16_1}}};
-ATT_PART(f32, GEMEL_KV_F32)   // F32 is for comparisons: small code matters more than speed
-static const att_type att_f32 = {GEMEL_KV_F32, att_f32_part, {{1, att_f32_part}}};
+static const att_type att_f16 = {GEMEL_KV_F16,
+                                 {ATT_WIDE_ROWS(f16){4, att_f16_4}, {3, att_f16_3}, {2, att_f16_2}, {1, att_f16_1}}};
+ATT_TILE(f32, GEMEL_KV_F32, 1)   // F32 is for comparisons: small code matters more than speed
+static const att_type att_f32 = {GEMEL_KV_F32, {{1, att_f32_1}}};
 
 // ---- A call --------------------------------------------------------------------------------------------------------
 
@@ -180,17 +174,24 @@ static att_range att_range_of(const attend_args *a) {
     return r;
 }
 
+// Queries h0..h0+n-1, which see the same positions of the block at position p.
+static void att_alike(const att_type *t, const attend_args *a, int h0, int n, att_state *st, att_view *b, int p) {
+    b->from = a->first[h0] > p ? a->first[h0] - p : 0;
+    b->to = a->n_pos[h0] - p < LANES ? a->n_pos[h0] - p : LANES;
+    if (b->from >= b->to) return;
+    for (int h = 0, i = 0; h < n; h += t->tiles[i].n) {
+        while (t->tiles[i].n > n - h) i++;
+        t->tiles[i].f(a, h0 + h, st, b);
+    }
+}
+
 // Add the block at position p to every query that sees some of it.
-static void att_block_step(const att_type *t, const attend_args *a, att_state *st, att_view *b, int p, int all_see) {
-    for (int h = 0, i = 0; h < a->n && all_see; h += t->tiles[i].n) {
-        while (t->tiles[i].n > a->n - h) i++;
-        t->tiles[i].f(a, h, st, b);
-    }
-    for (int h = 0; h < a->n && !all_see; h++) {
-        b->from = a->first[h] > p ? a->first[h] - p : 0;
-        b->to = a->n_pos[h] - p < LANES ? a->n_pos[h] - p : LANES;
-        if (b->from < b->to) t->part(a, h, st, b);
-    }
+static void att_block_step(const att_type *t, const attend_args *a, att_state *st, att_view *b, int p,
+                           const att_range *r) {
+    int n = (p >= r->all_from && p + LANES <= r->all_to) || (r->some_from == r->all_from && r->some_to == r->all_to)
+                ? a->n
+                : 1;
+    for (int h = 0; h < a->n; h += n) att_alike(t, a, h, n, st, b, p);
 }
 
 // What a query's values are multiplied by at the end, where a sink joins the sum of its weights, relative to `top`.
@@ -216,7 +217,7 @@ KERNEL int attend_floats(const att_type *t, const attend_args *a) {
     for (int p = r.some_from / LANES * LANES; p < r.some_to; p += LANES) {
         const uint8_t *block = a->pages[p / KV_PAGE] + a->at;
         att_view b = {block + kv_k_at(&l, p % KV_BLOCK), block + kv_v_at(&l, p % KV_BLOCK), 0, LANES, p, bent};
-        att_block_step(t, a, st, &b, p, p >= r.all_from && p + LANES <= r.all_to);
+        att_block_step(t, a, st, &b, p, &r);
     }
     for (int h = 0; h < a->n; h++) {
         vf sum[V];

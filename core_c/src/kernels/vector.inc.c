@@ -8,11 +8,14 @@ static int act_get(const void *q, size_t i) {
 
 WORD vi vi_code(vf x) { return vi_round(vf_max(vf_min(x, vf_set1(127.0f)), vf_set1(-127.0f))); }
 
-WORD void store_sums(acts *a, size_t at, float d, int32_t lo, int32_t hi) {
+// The scale of a block, and sums of its codes; `first` and `second` add up to those of its halves.
+WORD void store_sums(acts *a, size_t at, float d, vi first, vi second) {
+    int32_t z = vi_fold(vi_add(first, second));
     a->d[at] = d;
-    a->z[at] = lo + hi;
-    a->s[at] = d * (float)(lo + hi);
+    a->z[at] = z;
+    a->s[at] = d * (float)z;
     if (!a->z2) return;
+    int32_t lo = vi_fold(first), hi = z - lo;
     a->z2[2 * at] = lo;
     a->z2[2 * at + 1] = hi;
     a->s2[2 * at] = d * (float)lo;
@@ -53,7 +56,7 @@ KERNEL void quantise(const float *x, int nb, int b0, int b1, acts *a, int t) {
         }
         vi first = c[0], second = c[V];
         RANGE (g, 1, V) first = vi_add(first, c[g]), second = vi_add(second, c[V + g]);
-        store_sums(a, at, d[i], vi_fold(first), vi_fold(second));
+        store_sums(a, at, d[i], first, second);
     }
 }
 

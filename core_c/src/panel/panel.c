@@ -183,6 +183,10 @@ void panel_row(const weight *w, int ir, float *x) {
         row_quantised(k, p, w->n_in / 32, ir, x);
         return;
     }
+    if (w->type == T_F32) {
+        for (size_t i = 0; i < (size_t)w->n_in; i++) x[i] = ((const float *)(const void *)p)[i * ROWS + (size_t)ir];
+        return;
+    }
     const format *f = format_of(w->type);
     for (size_t i = 0; i < (size_t)w->n_in; i++) f->unpack(p + (i * ROWS + (size_t)ir) * (size_t)f->block_size, x + i);
 }

@@ -355,7 +355,7 @@ class CoreModel(Closing):
             raise UnsupportedError(f"{self.arch} is an encoder: it embeds texts, and neither generates nor scores them")
 
     def _embed_rows(
-        self, texts: Sequence[Sequence[int]], pooling: int, types: Sequence[Sequence[int]]
+        self, texts: Sequence[Sequence[int]], pooling: int, types: Sequence[Sequence[int]] = ()
     ) -> list[array[float] | None]:
         """Return the pooled hidden states of texts, of an encoder: doubles [n_embd]; None: they are Inf or NaN.
 
@@ -363,8 +363,10 @@ class CoreModel(Closing):
         """
         library, n, size = self._library, len(texts), 8 * self.n_embd
         ids, counts = array("i", chain.from_iterable(texts)), array("i", map(len, texts))
-        kinds = array("i", chain.from_iterable(types[i] or [0] * count for i, count in enumerate(counts)))
-        lent_kinds = library.lend(kinds) if any(types) else None
+        lent_kinds = None
+        if any(types):
+            kinds = array("i", chain.from_iterable(types[i] or [0] * count for i, count in enumerate(counts)))
+            lent_kinds = library.lend(kinds)
         rows, codes = library.alloc(n * size), library.alloc(4 * n)
         self._run(
             "gemel_model_embed", library.lend(ids), lent_kinds, library.lend(counts), n, pooling, abi.KV_DEFAULT, rows,

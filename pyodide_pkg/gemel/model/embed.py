@@ -7,9 +7,11 @@ every host.
 from __future__ import annotations
 
 import math
+import sys
 from array import array
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from operator import mul
 from typing import Any, Literal, cast
 
 from ..core import abi
@@ -25,6 +27,7 @@ Overflow = Literal["error", "chunk"]
 POOLINGS: dict[str, int] = {
     "mean": abi.POOLING_MEAN, "first": abi.POOLING_CLS, "cls": abi.POOLING_CLS, "last": abi.POOLING_LAST,
 }   # fmt: skip
+IDS = 4096   # of a call, at most, unless one text has more
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,40 @@ def parts_of(model: CoreModel, text: str, prompt: str | None, overflow: Overflow
 
 def part_options(recipe: Recipe, parts: Sequence[list[int]]) -> dict[str, Any]:
     """Return the options of Batch.embed for the parts of a text: those of several are joined before anything else."""
-    return asdict(recipe) if len(parts) == 1 else {"pooling": recipe.pooling, "normalize": False}
+    return vars(recipe) if len(parts) == 1 else {"pooling": recipe.pooling, "normalize": False}
+
+
+def embed_texts(model: CoreModel, recipe: Recipe, texts: Sequence[list[list[int]]]) -> Iterator[FloatArray]:
+    """Return the embeddings of texts, each in one part or several, by an encoder: many in a call of the core."""
+    group: list[list[list[int]]] = []
+    n_ids = 0
+    for parts in texts:
+        n = sum(map(len, parts))
+        if group and n_ids + n > IDS:
+            yield from _embed_group(model, recipe, group)
+            group, n_ids = [], 0
+        group.append(parts)
+        n_ids += n
+    yield from _embed_group(model, recipe, group)
+
+
+def _embed_group(model: CoreModel, recipe: Recipe, texts: list[list[list[int]]]) -> Iterator[FloatArray]:
+    made = iter(model._embed_rows([ids for parts in texts for ids in parts], POOLINGS[recipe.pooling]))
+    for parts in texts:
+        own = recipe if len(parts) == 1 else Recipe(recipe.pooling, normalize=False)
+        rows = [own.made(_finite(next(made))) for _ in parts]
+        yield row_of(recipe, parts, rows)
+
+
+def _finite(row: array[float] | None) -> array[float]:
+    if row is None:
+        raise not_finite()
+    return row
+
+
+def not_finite() -> NumericError:
+    """Return the error of a text whose row has no numbers."""
+    return NumericError("embedding a text: a number is Inf, NaN or too large")
 
 
 def row_of(recipe: Recipe, parts: Sequence[list[int]], rows: Sequence[FloatArray]) -> FloatArray:
@@ -131,11 +167,17 @@ def check_pooling(pooling: Pooling) -> None:
 
 
 def packed(row: Sequence[float], *, normalize: bool) -> bytes:
-    """Return a row of doubles as float32 bytes. normalize: to length 1; NumericError when all are zero."""
+    """Return a row of doubles as float32 bytes. normalize: to length 1; NumericError when all are zero.
+
+    numpy, where it is imported already, divides and rounds the same, only faster.
+    """
     if normalize:
-        norm = math.sqrt(math.fsum(x * x for x in row))
+        norm = math.sqrt(math.fsum(map(mul, row, row)))
         if not norm:
             raise NumericError("the embedding is zero everywhere and can't be normalised: pass normalize=False")
+        numpy: Any = sys.modules.get("numpy")
+        if numpy is not None:
+            return bytes((numpy.asarray(row) / norm).astype(numpy.float32))
         row = [x / norm for x in row]
     return array("f", row).tobytes()
 

@@ -23,7 +23,7 @@ from .call_types import CallFields, SamplingFields
 from .chat import Chat, resume
 from .chat_file import unpack
 from .core_model import CoreModel
-from .embed import Overflow, Pooling, Recipe, part_options, parts_of, recipe_of, row_of
+from .embed import Overflow, Pooling, Recipe, embed_texts, part_options, parts_of, recipe_of, row_of
 from .generation import Generation, Run, n_ctx_for
 from .grammar import Form, Grammar, Schema, form_of
 from .kv import KvType
@@ -358,8 +358,11 @@ class Model(CoreModel):
         if not given:
             raise ArgumentError("there are no texts to embed")
         parts = [parts_of(self, one, prompt, overflow) for one in given]   # type: ignore[arg-type]  # it checks
-        with self.batch(step_seconds=math.inf) as batch:
-            rows = [bytes(row) for row in _embedded(batch, recipe, parts)]
+        if self.is_encoder:
+            rows = [bytes(row) for row in embed_texts(self, recipe, parts)]
+        else:
+            with self.batch(step_seconds=math.inf) as batch:
+                rows = [bytes(row) for row in _embedded(batch, recipe, parts)]
         n_dim = recipe.truncate_dim or self.n_embd
         return floats(b"".join(rows), (n_dim,) if isinstance(texts, str) else (len(given), n_dim))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ...core.errors import GemelError, NumericError
+from ...core.errors import GemelError
 from ..core_model import CoreModel
+from ..embed import not_finite
 from .future import PooledReader, ReadRequest
 from .request import Request
 from .waiting import Waiting
@@ -15,20 +16,20 @@ def embed_next(model: CoreModel, waiting: Waiting[Request]) -> bool:
     """Embed the texts that are next, and end their requests; return whether others wait."""
     taken: list[ReadRequest[object]] = []
     readers: list[PooledReader] = []
+    room = IDS
 
     def fits(request: Request) -> bool:
         if not isinstance(request, ReadRequest) or not isinstance(request.reader, PooledReader):
             return False
-        n_ids = sum(len(one.prompt_ids) for one in taken) + len(request.prompt_ids)
         alike = not readers or request.reader.pooling == readers[0].pooling
-        return alike and (not taken or n_ids <= IDS)
+        return alike and (not taken or len(request.prompt_ids) <= room)
 
-    while waiting.first(fits) is not None:
-        request = waiting.take(fits)
+    while (request := waiting.take_any(fits)) is not None:
         assert isinstance(request, ReadRequest)
         assert isinstance(request.reader, PooledReader)
         taken.append(request)
         readers.append(request.reader)
+        room -= len(request.prompt_ids)
     if taken:
         _embed(model, taken, readers)
     return len(waiting) > 0
@@ -48,7 +49,7 @@ def _embed(model: CoreModel, taken: list[ReadRequest[object]], readers: list[Poo
         raise
     for one, reader, row in zip(taken, readers, rows, strict=True):
         if row is None:
-            one.finish("error", NumericError("embedding a text: a number is Inf, NaN or too large"))
+            one.finish("error", not_finite())
         else:
             reader.take_row(row)
             one.finish("length")

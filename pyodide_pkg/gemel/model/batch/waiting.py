@@ -58,11 +58,17 @@ class Waiting(Generic[R]):
 
     def take(self, may_begin: Callable[[R], bool] = lambda request: True) -> R:
         """Take the next one that may begin out, and count its work."""
-        chosen = self.first(may_begin)
+        chosen = self.take_any(may_begin)
         assert chosen is not None
-        self._requests.remove(chosen)
-        self._floor = max(self._floor, self._served[chosen.key])
-        self._served[chosen.key] += chosen.work
+        return chosen
+
+    def take_any(self, may_begin: Callable[[R], bool]) -> R | None:
+        """As take; None where none may begin."""
+        chosen = self.first(may_begin)
+        if chosen is not None:
+            self._requests.remove(chosen)
+            self._floor = max(self._floor, self._served[chosen.key])
+            self._served[chosen.key] += chosen.work
         return chosen
 
     def correct(self, request: R, work: float) -> None:
