@@ -91,6 +91,7 @@ CHATS: dict[str, tuple[Body, Body]] = {
         "model": "tiny", "stream": True, "temperature": 0,
         "messages": [USER, {"role": "assistant", "content": "The sky is", "prefix": True}],
     }),
+    "Cline": (KEY, {"model": "tiny", "messages": [SYSTEM, PARTS], "temperature": 0, **STREAMED}),
     "Cursor, its check": (KEY, {
         "messages": [
             {"role": "system", "content": "You are a test assistant."},
@@ -196,10 +197,22 @@ OLLAMA: dict[str, list[tuple[str, Body]]] = {
     "Open WebUI, title of a chat": [("/api/chat", {
         "model": "tiny", "messages": [USER], "stream": False, "options": {"num_predict": 1000},
     })],
+    "Open WebUI, a tool's result": [("/api/chat", {
+        "model": "tiny", "messages": [USER, {"role": "assistant", "content": "", "tool_calls": [
+            {"index": 0, "id": "call_1", "function": {"name": "time", "arguments": {}}},
+        ]}, {"role": "tool", "content": "5", "tool_call_id": "call_1"}], "stream": True, "tools": [TOOL],
+        "options": {"temperature": 0.8},
+    })],
     "Open WebUI, a document": [("/api/embed", {"model": "tiny", "input": ["Hello"], "truncate": False})],
     "Continue": [("/api/show", {"name": "tiny"}), ("/api/chat", {
         "model": "tiny", "messages": [SYSTEM, USER], "stream": True, "keep_alive": 1800,
         "options": {"num_predict": 4096, "num_ctx": 32768, "stop": ["<end>"]},
+    })],
+    "Continue, its agent": [("/api/chat", {
+        "model": "tiny", "messages": [SYSTEM, USER, {"role": "assistant", "content": "", "tool_calls": [
+            {"function": {"name": "time", "arguments": {}}},
+        ]}, {"role": "tool", "content": "5"}, USER], "tools": [TOOL], "stream": False, "keep_alive": 1800,
+        "options": {"num_predict": 64, "num_ctx": 8192},
     })],
     "Continue, completion of code": [("/api/generate", {
         "model": "tiny", "prompt": "def f():", "raw": True, "keep_alive": 1800, "stream": True,
@@ -208,7 +221,7 @@ OLLAMA: dict[str, list[tuple[str, Body]]] = {
     "Cline": [("/api/chat", {
         "model": "tiny", "messages": [SYSTEM, USER], "stream": True, "options": {"num_ctx": 32768},
     })],
-    "Aider, through litellm": [("/api/chat", {
+    "Aider, through litellm": [("/api/show", {"name": "tiny"}), ("/api/chat", {
         "model": "tiny", "messages": [SYSTEM, USER], "options": {"temperature": 0, "num_ctx": 12000}, "stream": True,
     })],
     "Zed": [("/api/show", {"model": "tiny"}), ("/api/chat", {
