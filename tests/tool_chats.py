@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
+
+import gemel
+import gemel_web
+from conftest import CHATML, tiny_bytes
 
 HERMES = (
     "{%- if tools %}<|im_start|>system\nTools:{% for tool in tools %}\n{{ tool | tojson }}{% endfor %}\n"
@@ -36,6 +42,19 @@ CLOCK: dict[str, Any] = {"type": "function", "function": {"name": "clock", "para
 BOTH = [SHIRT, CLOCK]
 MUST: dict[str, Any] = {"tools": BOTH, "tool_choice": "required", "max_tokens": 300, "temperature": 4.0, "top_p": 1.0}
 WIDE: dict[str, Any] = {"top_k": 0, "min_p": 0.0}   # with MUST, answers have one to three calls
+
+
+@contextmanager
+def chat_models(n_ctx: int) -> Iterator[dict[str, gemel_web.ServedModel]]:
+    """Open models whose templates know tools, reasoning, or only messages; the last one has none."""
+    templates = {"tools": HERMES, "thinks": THINKS, "plain": CHATML, "bare": None}
+    with ExitStack() as stack:
+        yield {
+            name: gemel_web.ServedModel(
+                stack.enter_context(gemel.open(tiny_bytes(chat_template=template, n_ctx=n_ctx), threads=1)), created=7
+            )
+            for name, template in templates.items()
+        }
 
 
 def is_call(name: str, arguments: str) -> bool:

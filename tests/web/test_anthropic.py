@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import anthropic
-import gemel
 import gemel_web
 import httpx
 import httpx2
 import pytest
-from conftest import CHATML, tiny_bytes
 from gemel_web.anthropic.blocks import complete
-from serving import Asked, Connection, until
-from tool_chats import BOTH, CLOCK, HERMES, THINKS, is_call
+from serving import Asked
+from tool_chats import BOTH, CLOCK, chat_models, is_call
 
 PATH, COUNT = "/v1/messages", "/v1/messages/count_tokens"
 ASKED = [{"role": "user", "content": "A shirt, please."}]
@@ -36,14 +32,8 @@ CALL: dict[str, Any] = {**BODY, **WIDE, "max_tokens": 300, "tools": TOOLS, "tool
 
 @pytest.fixture(scope="module")
 def models() -> Iterator[dict[str, gemel_web.ServedModel]]:
-    templates = {"tools": HERMES, "thinks": THINKS, "plain": CHATML, "bare": None}
-    with ExitStack() as stack:
-        yield {
-            name: gemel_web.ServedModel(
-                stack.enter_context(gemel.open(tiny_bytes(chat_template=template, n_ctx=1024), threads=1)), created=7
-            )
-            for name, template in templates.items()
-        }
+    with chat_models(1024) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -291,24 +281,6 @@ def test_errors_of_every_kind_have_the_shape_of_the_api(models: dict[str, gemel_
             assert 400 <= response.status_code < 500
             assert response.json()["type"] == "error"
         assert ask(json=BODY).status_code == 200
-
-
-def test_a_client_that_leaves_stops_its_answer(models: dict[str, gemel_web.ServedModel]) -> None:
-    body = {**BODY, "model": "plain", "max_tokens": 900, "stream": True, "output_config": {
-        "format": {"type": "json_schema", "schema": {"type": "string", "minLength": 900}},
-    }}  # fmt: skip
-    with Asked(models) as app:
-        gone = Connection(app, PATH, body)
-
-        async def leave() -> None:
-            going = asyncio.create_task(gone.go())
-            await until(lambda: b"text_delta" in gone.body)
-            gone.leave()
-            await going
-
-        app.run(leave())
-        assert b"message_stop" not in gone.body
-        assert app.good(PATH, **BODY)["content"]
 
 
 def test_the_anthropic_client(app: Asked) -> None:

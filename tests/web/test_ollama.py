@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import gemel
@@ -13,11 +12,10 @@ import gemel_web
 import httpx
 import ollama
 import pytest
-from conftest import CHATML, tiny_bytes
 from gemel_web.jobs.turns import turns
 from gemel_web.ollama import api
 from serving import Asked
-from tool_chats import ASKED, BOTH, CLOCK, HERMES, THINKS, is_call
+from tool_chats import ASKED, BOTH, CLOCK, THINKS, chat_models, is_call
 
 CHAT, TEXT = "/api/chat", "/api/generate"
 GREEDY = {"temperature": 0, "num_predict": 12}
@@ -28,14 +26,8 @@ MEASURED = ("total_duration", "prompt_eval_duration", "eval_duration", "load_dur
 
 @pytest.fixture(scope="module")
 def models() -> Iterator[dict[str, gemel_web.ServedModel]]:
-    templates = {"tools": HERMES, "thinks": THINKS, "plain": CHATML, "bare": None}
-    with ExitStack() as stack:
-        yield {
-            name: gemel_web.ServedModel(
-                stack.enter_context(gemel.open(tiny_bytes(chat_template=template, n_ctx=1024), threads=1)), created=7
-            )
-            for name, template in templates.items()
-        }
+    with chat_models(1024) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["thread", "loop"])

@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
-import gemel
 import gemel_web
 import httpx
 import httpx2
 import openai
 import pytest
-from conftest import CHATML, tiny_bytes
 from gemel_web.responses.store import Store
 from serving import Asked, error_of
-from tool_chats import BOTH, HERMES, THINKS, is_call
+from tool_chats import BOTH, chat_models, is_call
 
 PATH = "/v1/responses"
 BODY: dict[str, Any] = {"model": "plain", "input": "A shirt, please.", "max_output_tokens": 12, "temperature": 0}
@@ -31,14 +28,8 @@ DONE = ("response.completed", "response.incomplete")
 
 @pytest.fixture(scope="module")
 def models() -> Iterator[dict[str, gemel_web.ServedModel]]:
-    templates = {"tools": HERMES, "thinks": THINKS, "plain": CHATML, "bare": None}
-    with ExitStack() as stack:
-        yield {
-            name: gemel_web.ServedModel(
-                stack.enter_context(gemel.open(tiny_bytes(chat_template=template, n_ctx=1024), threads=1))
-            )
-            for name, template in templates.items()
-        }
+    with chat_models(1024) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

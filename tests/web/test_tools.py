@@ -14,7 +14,7 @@ import gemel_web
 import pytest
 from conftest import CHATML, tiny_bytes
 from serving import Asked, Connection, events_of, until
-from tool_chats import ASKED, BOTH, CLOCK, HERMES, MUST, SHIRT, THINKS, WIDE, is_call
+from tool_chats import ASKED, BOTH, CLOCK, MUST, SHIRT, WIDE, chat_models, is_call
 
 CHAT = "/v1/chat/completions"
 BODY: dict[str, Any] = {"model": "tools", "messages": ASKED, **MUST, **WIDE}
@@ -23,14 +23,8 @@ THOUGHT: dict[str, Any] = {"model": "thinks", "messages": ASKED, "max_tokens": 2
 
 @pytest.fixture(scope="module")
 def models() -> Iterator[dict[str, gemel_web.ServedModel]]:
-    templates = {"tools": HERMES, "thinks": THINKS, "plain": CHATML}
-    with ExitStack() as stack:
-        yield {
-            name: gemel_web.ServedModel(
-                stack.enter_context(gemel.open(tiny_bytes(chat_template=template, n_ctx=2048), threads=1))
-            )
-            for name, template in templates.items()
-        }
+    with chat_models(2048) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["thread", "loop"])
@@ -369,6 +363,6 @@ def test_reasoning_comes_before_calls_and_goes_back(app: Asked) -> None:
 
 def test_models_say_how_they_call_tools(app: Asked) -> None:
     meta = {one["id"]: one["meta"] for one in app.get("/v1/models").json()["data"]}
-    assert {name: (one["tools"], one.get("reasoning")) for name, one in meta.items()} == {
-        "tools": ("hermes", None), "thinks": ("hermes", "think"), "plain": ("generic", None),
+    assert {name: (one.get("tools"), one.get("reasoning")) for name, one in meta.items()} == {
+        "tools": ("hermes", None), "thinks": ("hermes", "think"), "plain": ("generic", None), "bare": (None, None),
     }
