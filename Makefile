@@ -30,8 +30,9 @@ site: assets  ## the same page for any static host, into build/site; MODELS="nam
 
 test: lint pytest  ## everything: lint, C checks (plain, sanitized, cross), the API, WebAssembly, tabs; PYTEST_ARGS="-k ..."
 
-# Two rows of parts at a time, each one after the other, since most tests use one CPU. What is built and emulated for
-# other machines doesn't depend on time: it takes what these two leave. A part's output comes at its end.
+# Three rows of parts at a time, each one after the other: most tests use one CPU, and some wait for most of their time.
+# What is built and emulated for other machines doesn't depend on time: it takes what these leave. A part's output, and
+# the CPU time that it took, come at its end.
 files = $(patsubst %,tests/python/test_%.py,$(1))
 part_tabs = tests/browser
 part_checks = $(call files,c_checks fuzz)
@@ -41,13 +42,14 @@ part_rest = tests/python $(patsubst %,--ignore=%,$(part_checks) $(part_builds))
 nice_builds = nice -n 10
 pytest: $(VENV)/dev
 	@rm -f build/test-*.log; mkdir -p build
-	@$(MAKE) --no-print-directory --keep-going --jobs=3 pytest-row-1 pytest-row-2 pytest-builds
+	@$(MAKE) --no-print-directory --keep-going --jobs=4 pytest-row-1 pytest-row-2 pytest-row-3 pytest-builds
 	@grep -qE "[0-9]+ (passed|skipped)" build/test-*.log || { echo "no test was chosen"; exit 1; }
 
-pytest-row-1 pytest-row-2:
+pytest-row-1 pytest-row-2 pytest-row-3:
 	@$(MAKE) --no-print-directory --keep-going ONE_BY_ONE=1 $($@)
-pytest-row-1 = pytest-tabs pytest-web
-pytest-row-2 = pytest-checks pytest-rest
+pytest-row-1 = pytest-tabs
+pytest-row-2 = pytest-checks
+pytest-row-3 = pytest-rest pytest-web
 ifdef ONE_BY_ONE
 .NOTPARALLEL:
 endif
@@ -55,6 +57,7 @@ endif
 pytest-%: $(VENV)/dev   # pytest returns 5 when PYTEST_ARGS chose no test of a part
 	@echo "pytest $(part_$*): build/test-$*.log"
 	@$(nice_$*) $(BIN)/python -m pytest $(part_$*) $(PYTEST_ARGS) >build/test-$*.log 2>&1; code=$$?; \
+	{ echo "CPU time, user and system, of the shell and of the tests:"; times; } >>build/test-$*.log; \
 	cat build/test-$*.log; test $$code = 0 -o $$code = 5
 
 quick: $(VENV)/dev  ## the quick tests of the API and the server, on all CPUs; of those with many models or cases a seventh
@@ -114,4 +117,4 @@ build/lint/installed: tests/lint/package.json tests/lint/package-lock.json | $(V
 	@$(NPM) ci --ignore-scripts --silent --prefix build/lint
 	@touch $@
 
-.PHONY: help run demo site test pytest pytest-row-1 pytest-row-2 quick wasm assets wasm-smoke test-browser fuzz lint format bench clean
+.PHONY: help run demo site test pytest pytest-row-1 pytest-row-2 pytest-row-3 quick wasm assets wasm-smoke test-browser fuzz lint format bench clean
