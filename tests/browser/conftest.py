@@ -34,11 +34,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
 
 FAILED = building.BUILD / "browser" / "failed"
+# Functions of WebAssembly are compiled when they are first called: a start of Pyodide takes half the CPU time.
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-domain-reliability",
     "--disable-features=OptimizationHints,MediaRouter,Translate,NetworkTimeServiceQuerying",
-    "--js-flags=--expose-gc",
+    "--js-flags=--expose-gc --wasm-lazy-compilation",
 ]  # fmt: skip
 WAIT_MS = 180_000   # for what a page shall show: a slow machine may need a minute to start Python
 OpenTab = Callable[..., "Tab"]
