@@ -106,6 +106,7 @@ _ROWS = (
          "EMBD_NORM | EMBD_NORM_BARE | NO_FIRST_NORM | WINDOWS | ENCODER"),
     Arch("gemma-embedding", "NEOX", "RMS", "GELU_TANH", "ATTENTION", "GATED",
          "EMBD_SQRT | POST_NORM | QK_NORM | WINDOWS | ENCODER"),
+    Arch("lfm2",       "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "QK_NORM | SHORT_CONV | OUTPUT_NORM_EMBD"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}

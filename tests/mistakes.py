@@ -295,6 +295,22 @@ def turned(name: str) -> Mistake:
     return turn
 
 
+def taps_turned(model: Reference) -> None:
+    """Read the last positions of short convolutions in the other order."""
+    for name in [name for name in model.tensors if name.endswith(".shortconv.conv.weight")]:
+        tensor = model.tensors[name]
+        taps = np.ascontiguousarray(tensor.floats()[:, ::-1])
+        model.tensors[name] = replace(tensor, data=taps.view(np.uint8).reshape(tensor.data.shape))
+
+
+def gates_exchanged(model: Reference) -> None:
+    """Multiply after short convolutions by what comes before them, and the other way round."""
+    for name in [name for name in model.tensors if name.endswith(".shortconv.in_proj.weight")]:
+        tensor = model.tensors[name]
+        b, c, x = np.split(tensor.data, 3)
+        model.tensors[name] = replace(tensor, data=np.concatenate([c, b, x]))
+
+
 def no_tensor(name: str) -> Mistake:
     """Forget a tensor of layer 1."""
 

@@ -41,6 +41,7 @@ from reference_math import (
     silu,
     swiglu,
 )
+from reference_recurrent import short_conv
 from reference_rope import Rope, rope, rope_table
 
 __all__ = [
@@ -87,7 +88,7 @@ class Steps(NamedTuple):
     """What a layer makes of x, in order; all but `out` is quantised for the product that reads it."""
 
     attn_in: F32  # [n][n_embd], after attn_norm
-    attn_out: F32  # [n][n_head * v_dim], before attn_output
+    attn_out: F32  # [n][n_head * v_dim], before attn_output; of a short convolution [n][n_embd], before its out_proj
     ffn_in: F32  # [n][n_embd], after ffn_norm
     out: F32  # [n][n_embd], the residual stream after the layer
 
@@ -320,6 +321,8 @@ class Reference:
 
     def norm(self, name: str, x: F32) -> F32:
         """Return the norm of x by the weights of "output_norm", "blk.0.attn_norm" or the like."""
+        if name == "output_norm" and self.row.has("OUTPUT_NORM_EMBD"):
+            name = "token_embd_norm"
         if self.row.norm == "RMS":
             return rmsnorm(x, self.tensors[f"{name}.weight"].floats(), self.eps)
         required = self.row.has("NORM_BIAS")
@@ -405,7 +408,12 @@ class Reference:
         if il == 0:
             x = self._placed(x)
         attn_in = self._read(il, attn_norm, x)
-        if self.is_latent:
+        mixer_out = "attn_output"
+        if not self.n_head_kv[il]:
+            w = self.tensors[f"{blk}shortconv.conv.weight"].floats()
+            attn_out = short_conv(self._linear(f"{blk}shortconv.in_proj", attn_in), w)
+            mixer_out = "shortconv.out_proj"
+        elif self.is_latent:
             out = self.attend(*self._latent(il, attn_in), self.scores[il])
             attn_out = self._by_head(f"{blk}attn_v_b", out).reshape(len(x), -1)
         else:
@@ -414,7 +422,7 @@ class Reference:
                 self.made[il] = self._heads(il, "attn_k", attn_in), self._heads(il, "attn_v", attn_in)
             k, v = self.made[self.kv_of(il)]
             attn_out = self.attend(q, k, v, self.scores[il]).reshape(len(x), -1)
-        mid = self._added(il, x, "post_attention_norm", self._linear(blk + "attn_output", attn_out))
+        mid = self._added(il, x, "post_attention_norm", self._linear(blk + mixer_out, attn_out))
         mid = self._stream(f"{blk}attn_output_norm", mid)
         ffn_in = self._read(il, ffn_norm, x if self.parallel[il] else mid)
         out = self._added(il, mid, "post_ffw_norm", self._feed_forward(il, ffn_in, mid))

@@ -133,6 +133,8 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
     if t.row.rope != "NONE":
         pairs.append((f"{t.arch}.rope.dimension_count", "u32", t.rotated))
         pairs.append((f"{t.arch}.rope.freq_base", "f32", t.rope_base))
+    if t.row.has("SHORT_CONV"):
+        pairs.append((f"{t.arch}.shortconv.l_cache", "u32", t.taps))
     if t.is_latent:
         pairs += _latent(t)
     elif t.head_dim is not None or t.arch in SAYS_HEAD_DIM:
@@ -290,7 +292,8 @@ def _tensors(t: TinyModel, n_vocab: int) -> list[Tensor]:
     embd_std = t.embd_std or (sharp if t.tied else 0.5 / t.embd_factor)
     out = [weights.matrix("token_embd.weight", t.n_embd, n_vocab, embd_std)]
     if not t.row.has("NORM_BARE") and not t.row.has("STREAM_NORM"):
-        out.append(weights.norm("output_norm.weight"))
+        named = "token_embd_norm" if t.row.has("OUTPUT_NORM_EMBD") else "output_norm"
+        out.append(weights.norm(f"{named}.weight"))
     if not t.tied and not t.row.has("ENCODER"):
         out.append(weights.matrix("output.weight", t.n_embd, n_vocab, sharp))
     out += [vector(name, factors) for name, factors in _rope_factors(t, weights.rng).items()]
@@ -354,6 +357,8 @@ def _sizes(t: TinyModel, il: int) -> dict[str, tuple[int, int]]:
         "attn_v": (t.n_embd, n_kv),
         "attn_output": (n_q, t.n_embd),
     }
+    if not n_kv:
+        attention = {"shortconv.in_proj": (t.n_embd, 3 * t.n_embd), "shortconv.out_proj": (t.n_embd, t.n_embd)}
     if t.is_latent:
         attention = _latent_sizes(t, of_layer(t.n_head, il))
     if t.shares_kv(il) or (t.k_is_v and not t.slides(il)):
@@ -411,7 +416,11 @@ def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
             out.append(weights.stack(full, n_in, rows, of_layer(t.n_head, il), std))
         else:
             out.append(weights.matrix(full, n_in, rows, std))
-        if name == "attn_output":
+        if name == "shortconv.in_proj":
+            conv = f"{blk}.shortconv.conv.weight"
+            taps = weights.numbers(conv, t.taps * t.n_embd)
+            out.append(replace(vector(conv, taps), ne=[t.taps, t.n_embd]))
+        if name in ("attn_output", "shortconv.out_proj"):
             out += [weights.norm(f"{blk}.{norm}.weight") for norm in between]
     if tiny_experts.has_experts(t, il):
         out += tiny_experts.tensors(t, il, weights)
@@ -422,7 +431,7 @@ def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
     out += [weights.norm(f"{blk}.{name}.weight") for name in after]
     if t.row.has("QK_NORM") or t.row.has("QK_NORM_WIDE") or (t.qk_norm and t.row.has("MAY_QK_NORM")):
         for name, heads in (("attn_q", of_layer(t.n_head, il)), ("attn_k", of_layer(t.heads_kv, il))):
-            if name == "attn_k" and t.shares_kv(il):
+            if (name == "attn_k" and t.shares_kv(il)) or not of_layer(t.heads_kv, il):
                 continue
             n = t.dim_of(il) * (heads if t.row.has("QK_NORM_WIDE") else 1)
             size = SHARPNESS / t.dim_of(il) ** 0.25 if t.arch == "gemma4" else SHARPNESS  # which doesn't divide scores

@@ -182,6 +182,11 @@ _MORE: dict[str, dict[str, Fields]] = {
         "fused": {"fused": FUSED, "without": ("gemma-embedding.attention.sliding_window_pattern",), "n_layer": 7,
                   "n_embd": 32, "n_ff": 32},
     },
+    "lfm2": {
+        "odd sizes": {**ODD, "n_layer": 3, "taps": 4, "tied": True},
+        "convolutions side by side, fused": {"n_layer": 4, "n_head_kv": (0, 0, 2, 0), "fused": FUSED},
+        "attention first, two taps": {"n_head_kv": (2, 0), "taps": 2, "head_dim": 24},
+    },
     "olmo": {"odd sizes, tied": {**ODD, "tied": True}, "clamped, fused": {"clamp": 1.5, "fused": FUSED}},
 }  # fmt: skip
 _ANY: dict[str, Fields] = {

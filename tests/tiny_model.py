@@ -98,6 +98,7 @@ class TinyModel:
     logit_scale: float | None = None
     clamp: float | None = None  # of q, k and v
     max_alibi_bias: float | None = None
+    taps: int = 3  # positions that a short convolution reads
     kv_rank: int = 64  # of latent attention
     q_rank: int = 0  # 0: queries have one matrix
     v_dim: int | None = None  # of a head of latent attention; None: 2 * n_embd / n_head
@@ -177,6 +178,8 @@ class TinyModel:
     def heads_kv(self) -> PerLayer:
         if self.is_latent:
             return 1
+        if self.row.has("SHORT_CONV") and not isinstance(self.n_head_kv, Sequence):  # every second layer has attention
+            return [il % 2 * (self.n_head_kv or 2) for il in range(self.n_layer)]
         if self.n_head_kv is None:
             return self.n_head if self.arch in ALL_HEADS else N_HEAD_KV.get(self.arch, 2)
         return self.n_head_kv

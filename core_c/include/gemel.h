@@ -162,7 +162,7 @@ typedef enum gemel_plan_field {
     GEMEL_PLAN_WEIGHTS = 0,     // in panels
     GEMEL_PLAN_HEADER = 1,      // metadata and vocabulary; its tables are estimated
     GEMEL_PLAN_WORKSPACE = 2,   // buffers of passes: one set for all sessions
-    GEMEL_PLAN_SESSION = 3,     // ids, logits, and those of drafts
+    GEMEL_PLAN_SESSION = 3,     // ids, logits, those of drafts, and states of recurrent layers
     GEMEL_PLAN_CACHE = 4,       // keys and values of n_ctx positions
     GEMEL_PLAN_TOTAL = 5, GEMEL_PLAN_SIZE = 6,   // their sum; the number of fields
 } gemel_plan_field;
@@ -206,6 +206,7 @@ typedef enum gemel_model_field {   // all non-negative integers
     GEMEL_MODEL_POOLING = 31,      // a gemel_pooling, as the file says it; 0: it doesn't
     GEMEL_MODEL_N_SCORES = 32,     // of gemel_model_rank; 0: the file has no classifier
     GEMEL_MODEL_RANK_POOLING = 33, // the gemel_pooling of the row that it reads
+    GEMEL_MODEL_STATE_SIZE = 35,   // bytes of a session's state of recurrent layers; 0: the model has none
     GEMEL_MODEL_N_TYPES = 34,      // token types of an encoder, such as 2: query and document; 0: it has none
 } gemel_model_field;
 
@@ -286,7 +287,8 @@ GEMEL_API int gemel_session_kv_type(const gemel_session *session);
 GEMEL_API void gemel_session_close(gemel_session *session);
 // A new session with the first n_past ids of this one, sharing its cache: pages of 64 positions are kept once, and the
 // last one is copied when either session first writes to it. The bits of both are those of separate sessions.
-// GEMEL_E_UNSUPPORTED: pages that a sliding window needs at that position were freed.
+// GEMEL_E_UNSUPPORTED: pages that a sliding window needs at that position were freed, or the state of recurrent layers
+// there would have to be made from embeddings.
 GEMEL_API int gemel_session_fork(const gemel_session *session, int n_past, gemel_session **out);
 // Pages of 64 positions in the session's cache; *n_shared (or NULL): how many of them it shares with other sessions.
 GEMEL_API int gemel_session_pages(const gemel_session *session, int *n_shared);
@@ -297,12 +299,16 @@ GEMEL_API int gemel_session_n_past(const gemel_session *session);
 GEMEL_API int gemel_session_n_ctx(const gemel_session *session);
 // [n_past]; -1 where an embedding was evaluated
 GEMEL_API const int32_t *gemel_session_ids(const gemel_session *session);
-// Keep the longest common prefix of the cache and ids[0..n) and drop the rest. At least the last id is left to
+// Keep the longest common prefix of the cache and ids[0..n) and drop the rest; with recurrent layers, up to the last
+// place in it at which their state is kept. At least the last id is left to
 // evaluate, unless its logits are available. Returns the number of ids kept; evaluate ids + kept next.
 GEMEL_API int gemel_session_sync(gemel_session *session, const int32_t *ids, size_t n);
-// Keep the first n_past ids. GEMEL_E_UNSUPPORTED, with nothing changed: pages that a sliding window needs at that
-// position were freed.
+// Keep the first n_past ids. GEMEL_E_UNSUPPORTED, with nothing changed: as gemel_session_fork.
 GEMEL_API int gemel_session_truncate(gemel_session *session, int n_past);
+// Recurrent layers keep their state at some places only. Cut back to another place, or forked there, a session
+// evaluates the ids since the last of these again, in its next call that evaluates. Returns the most ids, up to n
+// (0..n_past), of which none is: n without recurrent layers; 0 where truncate is GEMEL_E_UNSUPPORTED.
+GEMEL_API int gemel_session_keeps(const gemel_session *session, int n);
 // Append n ids, in micro-batches. Returns n. On GEMEL_E_CANCELLED the micro-batches that finished stay in the cache.
 GEMEL_API int gemel_session_eval(gemel_session *session, const int32_t *ids, size_t n);
 // The same, without logits: for all parts of a prompt except the last.

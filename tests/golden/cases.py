@@ -310,6 +310,11 @@ OPENELM = {
     "equal layers": Golden({"head_dim": 24, "tied": True}),
     "odd sizes": Golden({**ODD, "head_dim": 12, "n_head": [5, 3], "n_head_kv": [1, 3], "n_ff": [77, 40]}),
 }
+LFM2 = {
+    "plain": Golden({"n_layer": 3, "tied": True, "seed": 9000}),
+    "odd sizes": Golden({**ODD, "n_layer": 3, "taps": 4, "seed": 9001}),
+    "attention first and last": Golden({"n_layer": 4, "n_head_kv": [2, 0, 0, 2], "taps": 2, "seed": 9002}),
+}
 SHARING: Fields = {"n_layer": 6, "window": 9, "window_pattern": [True, False, True, False, True, False]}
 GEMMA4 = {
     "values are keys": Golden({"k_is_v": True, "n_head_kv": [2, 1], "head_dim": 40, "head_dim_swa": 16}),
@@ -453,6 +458,7 @@ OF: dict[str, dict[str, Golden]] = {
         "odd sizes": Golden({**ODD, "embd_std": 0.02 / 8, "window": 12}),
         "flags of layers": Golden({"n_layer": 3, "window_pattern": FLAGS, "window": 8, "embd_std": 0.02 / 8}),
     },
+    "lfm2": LFM2,
     "nomic-bert": {"plain": Golden({"fused": ["attn_qkv"]}, n_ids=12), "odd sizes": Golden(ODD_ALL_HEADS)},
 }
 

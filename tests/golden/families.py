@@ -359,6 +359,15 @@ def _gemma_embedding(t: TinyModel, rope: Config) -> Config:
     return {**_gemma3(t, rope), "use_bidirectional_attention": True}
 
 
+def _lfm2(t: TinyModel, rope: Config) -> Config:
+    kinds = ["full_attention" if of_layer(t.heads_kv, il) else "conv" for il in range(t.n_layer)]
+    each = max(of_layer(t.heads_kv, il) for il in range(t.n_layer))
+    return {
+        **_basic(t, rope), "num_key_value_heads": each, "layer_types": kinds, "conv_L_cache": t.taps,
+        "norm_eps": t.eps, "block_auto_adjust_ff_dim": False,
+    }  # fmt: skip
+
+
 class _Gated(torch.nn.Module):   # type: ignore[misc]  # torch is not installed where types are checked
     def __init__(self, n_embd: int, n_ff: int, bias: bool) -> None:
         super().__init__()
@@ -461,6 +470,7 @@ FAMILIES = {
     "jina-bert-v2": Family("bert", _bert, tensors.JINA),
     "modern-bert": Family("modernbert", _modern_bert, tensors.MODERN, tensors.qkv_and_gate),
     "gemma-embedding": Family("gemma3_text", _gemma_embedding, tensors.GEMMA_EMBEDDING, tensors.less_one),
+    "lfm2": Family("lfm2", _lfm2, tensors.LFM2, tensors.lfm2),
 }  # fmt: skip
 
 

@@ -44,6 +44,7 @@ OF: dict[str, dict[str, Fields]] = {
     "dots1": {"plain": {"experts": {"gating": 2}}, "groups": {"experts": {**cases.GROUPED, "gating": 2}}},
     "bailingmoe": {"plain": {}, "many experts": {}},
     "minimax-m2": {"plain": {}, "many experts": {}},
+    "lfm2": {"plain": {}, "odd sizes": {}, "attention first and last": {}},
     "llama4": {"dense layers between": LONG, "plain": LONG},
 }  # fmt: skip
 

@@ -99,6 +99,21 @@ GEMMA_EMBEDDING = {
 }  # fmt: skip
 
 
+LFM2 = {
+    **LLAMA, "attn_output": "self_attn.out_proj", "attn_q_norm": "self_attn.q_layernorm",
+    "attn_k_norm": "self_attn.k_layernorm", "attn_norm": "operator_norm", "ffn_norm": "ffn_norm",
+    "ffn_gate": "feed_forward.w1", "ffn_up": "feed_forward.w3", "ffn_down": "feed_forward.w2",
+    "shortconv_in_proj": "conv.in_proj", "shortconv_out_proj": "conv.out_proj", "shortconv_conv": "conv.conv",
+    "token_embd_norm": "model.embedding_norm",
+}  # fmt: skip
+
+
+def lfm2(t: TinyModel, weights: Weights) -> Weights:
+    """Write convolutions with a dimension for their one group."""
+    out = {name.replace(".shortconv.", ".shortconv_"): x for name, x in weights.items()}
+    return {name: x[:, None] if name.endswith(".shortconv_conv.weight") else x for name, x in out.items()}
+
+
 def halves(t: TinyModel, weights: Weights) -> Weights:
     """Reorder the rows of q and k from GGUF's neighbouring pairs to transformers' order, first halves first."""
     out = dict(weights)

@@ -29,6 +29,7 @@ MODELS: dict[str, dict[str, object]] = {
     "stored by name": {"by_name": True, "n_layer": 12},
     "keys of earlier layers": SHARED,
     "embeddings of layers": {**SHARED, "per_layer": 64},
+    "states": {"arch": "lfm2", "n_layer": 4},
 }
 
 

@@ -216,6 +216,9 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     *(("openelm, plain", f"no norm of {one}", mistakes.without_norm(f"attn_{one}_norm")) for one in "qk"),
     *((f"{arch}, plain", "SILU", mistakes.activation("SILU")) for arch in ("arcee", "apertus", "nemotron")),
     ("nemotron, plain", "all rotated", mistakes.ropes(n_rot=16)),
+    *((f"lfm2, {case}", name, mistake) for case in ("plain", "odd sizes")
+      for name, mistake in (("taps turned", mistakes.taps_turned), ("gates exchanged", mistakes.gates_exchanged))),
+    *(("lfm2, plain", f"no norm of {one}", mistakes.without_norm(f"attn_{one}_norm")) for one in "qk"),
     *((f"deepseek2, {case}", "no shared expert", mistakes.zeros("ffn_down_shexp.weight"))
       for case in ("experts", "a router of sigmoids")),
     *((f"deepseek2, {case}", "no groups", mistakes.experts(n_groups_used=4))

@@ -11,25 +11,13 @@ from conftest import tiny_bytes
 from gemel import KvType
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from saved_states import sealed
 from splits import bits
 
 Saved = tuple[gemel.Model, KvType, bytes]
 IDS = [(7 * i) % 300 for i in range(70)]
 MORE = [3, 1, 4, 1, 5]
 ROWS = [name for name, usable in gemel.isas().items() if usable]
-CHECKSUM = slice(16, 24)
-MASK = 2**64 - 1
-
-
-def sealed(state: bytearray) -> bytearray:
-    """Put the checksum in that fits: FNV-1a over words of 8 bytes, each folded once; its own place counts as 0."""
-    state[CHECKSUM] = bytes(8)
-    h = 0xCBF29CE484222325
-    for (word,) in struct.iter_unpack("<Q", state[: len(state) // 8 * 8]):
-        h = (h ^ word) * 0x100000001B3 & MASK
-        h ^= h >> 29
-    state[CHECKSUM] = struct.pack("<Q", h)
-    return state
 
 
 @pytest.fixture(scope="module", params=["q8_0", "f16"])

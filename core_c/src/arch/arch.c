@@ -25,7 +25,7 @@ static const arch archs[] = {
 #undef ARCH
 enum { N_ARCHS = sizeof archs / sizeof *archs };
 
-enum { ROPES_MAX = 2, HEAD_DIM_MAX = ATTEND_DIM, N_HEAD_MAX = 4096 };
+enum { ROPES_MAX = 2, HEAD_DIM_MAX = ATTEND_DIM, N_HEAD_MAX = 4096, TAPS_MAX = 64 };
 
 // What an architecture that is not supported lacks here, where that is known.
 static const char *lacks(gguf_span name) {
@@ -249,7 +249,8 @@ static void read_mla(gemel_model *m, keys *r, layer *l) {
 }
 
 static void read_heads(gemel_model *m, keys *r, attention *a, int il) {
-    a->n_head_kv = keys_int_of_layer(r, "attention.head_count_kv", il, 1, N_HEAD_MAX, a->n_head);
+    int least = !arch_has(m->arch, SHORT_CONV);
+    a->n_head_kv = keys_int_of_layer(r, "attention.head_count_kv", il, least, N_HEAD_MAX, a->n_head);
     int by_width = r->code ? 1 : m->n_embd / a->n_head;
     a->k_dim = keys_int(r, "attention.key_length", 1, HEAD_DIM_MAX, by_width);
     a->v_dim = keys_int(r, "attention.value_length", 1, HEAD_DIM_MAX, by_width);
@@ -275,6 +276,15 @@ static void read_attention(gemel_model *m, keys *r, layer *l, int il) {
     if (arch_has(m->arch, MAY_QK_NORM_HEADS)) a->norm_stride = a->k_dim;
 }
 
+// A layer without KV heads, of an architecture that has such: another block is in the place of attention.
+static void read_recurrent(gemel_model *m, keys *r, layer *l) {
+    l->mixer = MIXER_CONV;
+    l->attn = (attention){.rope = -1, .kv_of = -1, .cache_class = -1};
+    l->conv.n_taps = keys_int(r, "shortconv.l_cache", 2, TAPS_MAX, REQUIRED);
+    l->state_at = m->n_state;
+    if (!r->code) m->n_state += (size_t)(l->conv.n_taps - 1) * (size_t)m->n_embd;
+}
+
 static void read_layer(gemel_model *m, keys *r, int il) {
     layer *l = &m->layers[il];
     l->mixer = m->arch->mixer;
@@ -286,6 +296,7 @@ static void read_layer(gemel_model *m, keys *r, int il) {
     l->ff.n_ff = keys_int_of_layer(r, "feed_forward_length", il, 1, N_FF_MAX, REQUIRED);
     experts_read(m, r, il);
     read_attention(m, r, l, il);
+    if (!r->code && !l->attn.n_head_kv) read_recurrent(m, r, l);
 }
 
 static int pad(int n, int to) { return (n + to - 1) / to * to; }
@@ -320,8 +331,13 @@ static void find_cache(gemel_model *m, attention *a) {
     c->n_heads = most(c->n_heads, a->cache_at + a->n_head_kv);
 }
 
-// What follows from a layer's numbers.
-static void finish_layer(gemel_model *m, layer *l) {
+static void finish_conv(const gemel_model *m, model_totals *t, layer *l) {
+    l->heads_width = pad(m->n_embd, 16);
+    t->q = most(t->q, 3 * m->n_embd);
+    t->k_heads = most(t->k_heads, l->heads_width);
+}
+
+static void finish_attention(gemel_model *m, layer *l) {
     attention *a = &l->attn;
     model_totals *t = &m->totals;
     if (a->score_div == 0) a->score_div = fm_sqrt((double)a->k_dim);
@@ -334,7 +350,15 @@ static void finish_layer(gemel_model *m, layer *l) {
     t->k_heads = most(t->k_heads, a->n_head * pad(a->k_dim, 32));
     t->v_heads = most(t->v_heads, a->n_head * pad(a->v_dim, 32));
     if (l->mixer == MIXER_MLA) finish_mla(t, l);
+    l->heads_width = a->n_head * pad(a->k_dim, 32);
     t->n_head = most(t->n_head, a->n_head);
+}
+
+// What follows from a layer's numbers.
+static void finish_layer(gemel_model *m, layer *l) {
+    model_totals *t = &m->totals;
+    if (l->mixer == MIXER_CONV) finish_conv(m, t, l);
+    else finish_attention(m, l);
     const experts *x = &l->experts;
     t->n_ff = most(t->n_ff, m->n_per_layer);
     if (l->ffn != FFN_EXPERTS) t->n_ff = most(t->n_ff, l->ff.n_ff);
@@ -404,7 +428,8 @@ static int read_numbers(gemel_model *m, keys *r) {
     for (int il = 0; il < m->n_layer && !r->code; il++) read_layer(m, r, il);
     if (!r->code && m->n_ropes) read_rope(m, r);
     if (!r->code && m->arch->tune) m->arch->tune(m, r);
-    for (int il = 0; il < m->n_layer && !r->code; il++) check_heads(m, r, &m->layers[il].attn, il);
+    for (int il = 0; il < m->n_layer && !r->code; il++)
+        if (m->layers[il].attn.n_head) check_heads(m, r, &m->layers[il].attn, il);
     if (!r->code && m->n_ropes) leave_rope_keys(m, r);
     return r->code;
 }

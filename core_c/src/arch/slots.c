@@ -53,6 +53,9 @@ int slot_dim_of(const gemel_model *m, const layer *l, int dim) {
     case DIM_PER_LAYER: return m->n_per_layer;
     case DIM_PER_LAYERS: return m->n_per_layer * m->n_layer;
     case DIM_OWN_EMBD: return m->n_per_layer ? m->n_embd : 0;
+    case DIM_TAPS: return l->conv.n_taps;
+    case DIM_CONV_IN: return l->conv.n_taps ? 3 * m->n_embd : 0;
+    case DIM_CONV: return l->conv.n_taps ? m->n_embd : 0;
     case DIM_ROT: return m->ropes[0].n_rot / 2;
     default: return 1;
     }

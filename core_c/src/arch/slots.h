@@ -34,6 +34,9 @@ enum slot_dim {
     DIM_PER_LAYER,
     DIM_PER_LAYERS,
     DIM_OWN_EMBD,
+    DIM_TAPS,
+    DIM_CONV_IN,
+    DIM_CONV,
 };
 enum { SLOT_PARTS = 3 };
 

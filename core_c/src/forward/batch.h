@@ -29,6 +29,8 @@ typedef struct row {
     int at;                   // its position: its place in the cache
     int pos[3];               // what RoPE turns by: of text, three times `at`
     int seen_to;              // it sees positions before this one: at + 1 in a decoder, the text's length in an encoder
+    const float *state_in;    // of recurrent layers: after the ids before it, NULL: zeros
+    float *state_out;         // and after it; those of a cache's next row are the same, or state_in is this one
     int type;                 // the part of the text it belongs to, where the model tells them apart
     unsigned wanted;          // WANT_*
     int32_t target;           // WANT_SCORE

@@ -6,7 +6,8 @@
 #include "../fmath.h"
 #include "per_layer.h"
 
-static const block *const mixers[N_MIXERS] = {[MIXER_ATTENTION] = &attention_block, [MIXER_MLA] = &mla_block};
+static const block *const mixers[N_MIXERS] = {
+    [MIXER_ATTENTION] = &attention_block, [MIXER_MLA] = &mla_block, [MIXER_CONV] = &conv_block};
 static const block *const ffns[N_FFNS] = {[FFN_GATED] = &gated_block,
                                           [FFN_PLAIN] = &plain_block,
                                           [FFN_EXPERTS] = &experts_block,
@@ -82,7 +83,7 @@ static void move_row(const worker *w, float *x, int width, int to, int from) {
 static void keep_wanted(worker *w) {
     const int *kept = w->s->kept;
     const layer *l = &w->m->layers[w->il];
-    int n = 0, width = l->attn.n_head * pad_to(l->attn.k_dim, 32);
+    int n = 0, width = l->heads_width;
     while (n < w->n && kept[n] >= 0) n++;
     if (n == w->n) return;
     for (int t = 0; t < n; t++) {   // kept[t] >= t

@@ -79,6 +79,10 @@ typedef struct kernels {
     // y = scale * (x * cos + partner * sin) for n_rot channels, partners `far` channels apart: 1, or n_rot / 2; then
     // scale * x.
     void (*rope)(const float *x, const float *cs, int n_rot, int far, int n, float scale, float *y);
+    // n channels of a short convolution's position: b, c and x of each, state[n_taps - 1][ld], w[n][n_taps]. Returns 0
+    // when a y is NaN or Inf.
+    int (*short_conv)(const float *w, int n_taps, const float *b, const float *c, const float *x, int n, size_t ld,
+                      float *state, float *y);
     kv_kernels kv[KV_TYPES];   // by gemel_kv_type
     // Attention over a Q8_0 cache in two steps, with the same bits, for queries that share first and n_pos: the
     // partials of blocks from..to-1 (position / 64), without touching o; then all partials joined into o.

@@ -9,6 +9,7 @@
 #define LOG2_E 1.4426950408889634
 
 #include "vector.inc.c"
+#include "recurrent.inc.c"
 #include "matmul.inc.c"
 #include "bend.inc.c"
 #include "attend_float.inc.c"
@@ -34,6 +35,7 @@ const kernels TABLE = {
     .exps = exps,
     .sigmoids = sigmoids,
     .rope = rope,
+    .short_conv = short_conv,
     .kv = {[GEMEL_KV_F32] = {attend_f32, store_f32},
            [GEMEL_KV_F16] = {attend_f16, store_f16},
            [GEMEL_KV_Q8_0] = {attend_q8, store_q8}},

@@ -1,6 +1,7 @@
 // The memory that a model and a session of it will need, from a complete header: by the walk over the slots that later
 // hands the memory out.
 #include "../arch/rope.h"
+#include "../cache/states.h"
 #include "../forward/workspace.h"
 #include "loader.h"
 #include "open.h"
@@ -42,6 +43,12 @@ static double drafts_size(const gemel_model *m, double vocab_row) {
     return AHEAD_MAX * (double)m->n_embd * sizeof(float) + (logits < AHEAD_SIZE ? logits : AHEAD_SIZE);
 }
 
+// States of recurrent layers: checkpoints, those of a pass, those of rows that are evaluated ahead.
+static double states_size(const gemel_model *m) {
+    double each = (double)m->n_state * sizeof(float), ahead = AHEAD_MAX * each;
+    return each ? each * (states_most(m->n_state) + STATES_BESIDE) + (ahead < AHEAD_SIZE ? ahead : AHEAD_SIZE) : 0;
+}
+
 int gemel_loader_plan(gemel_loader *l, int n_ctx, int kv_type, double *out, char *err, size_t err_size) {
     errors e = {err, err_size};
     placement p = {0};
@@ -72,7 +79,7 @@ int gemel_loader_plan(gemel_loader *l, int n_ctx, int kv_type, double *out, char
         (double)workspace_size(m, m->n_threads) + ROWS_AT_ONCE * vocab_row + partials_size(m, n_ctx, kv_type);
     if (m->is_encoder) out[GEMEL_PLAN_WORKSPACE] += (double)workspace_wide_size(m, n_ctx);
     out[GEMEL_PLAN_SESSION] = n_ctx * (double)sizeof(int32_t) + vocab_row + m->n_embd * (double)sizeof(float);
-    out[GEMEL_PLAN_SESSION] += drafts_size(m, vocab_row);
+    out[GEMEL_PLAN_SESSION] += drafts_size(m, vocab_row) + states_size(m);
     out[GEMEL_PLAN_CACHE] = cache_size(m, n_ctx, kv_type);
     out[GEMEL_PLAN_TOTAL] = 0;
     for (int i = 0; i < GEMEL_PLAN_TOTAL; i++) out[GEMEL_PLAN_TOTAL] += out[i];

@@ -9,8 +9,8 @@ typedef enum rope_kind {   // pairs (2i, 2i+1); (i, i + n_rot/2); no rotation
     ROPE_NONE,
 } rope_kind;
 typedef enum rope_scaling { SCALING_NONE, SCALING_LINEAR, SCALING_YARN, SCALING_LONGROPE } rope_scaling;
-typedef enum mixer_kind { MIXER_ATTENTION, MIXER_MLA, N_MIXERS } mixer_kind;   // what joins positions
-typedef enum ffn_kind {                                                        // what follows it, row by row
+typedef enum mixer_kind { MIXER_ATTENTION, MIXER_MLA, MIXER_CONV, N_MIXERS } mixer_kind;   // what joins positions
+typedef enum ffn_kind {   // what follows it, row by row
     FFN_GATED,
     FFN_PLAIN,
     FFN_EXPERTS,
@@ -83,6 +83,9 @@ typedef uint64_t properties;
 #define K_IS_V PROPERTY(58)            // of a layer: values are the keys, before their norm and RoPE
 #define PER_LAYER_EMBDS PROPERTY(49)   // layers may have embeddings of ids for themselves: a key says how long
 #define SHARES_KV PROPERTY(48)         // of a layer: it reads an earlier layer's keys and values, and has none
+
+#define SHORT_CONV PROPERTY(50)         // layers without KV heads have a short convolution instead of attention
+#define OUTPUT_NORM_EMBD PROPERTY(54)   // the output norm is named token_embd_norm
 
 #define ENCODER PROPERTY(26)          // a position sees its whole text, and files have no head
 #define STREAM_NORM PROPERTY(27)      // the residual stream itself is normed after each half, and by no other norm

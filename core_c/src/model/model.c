@@ -42,9 +42,15 @@ static double kv_position(const gemel_model *m, int type) {   // bytes
     return size;
 }
 
+const attention *model_attention(const gemel_model *m) {
+    for (int il = 0; il < m->n_layer; il++)
+        if (m->layers[il].attn.n_head) return &m->layers[il].attn;
+    return &m->layers[0].attn;
+}
+
 int gemel_model_get(const gemel_model *m, int field, double *out) {
     if (!m || !out) return GEMEL_E_ARGUMENT;
-    const attention *a = &m->layers[0].attn;
+    const attention *a = model_attention(m);
     switch (field) {
     case GEMEL_MODEL_N_VOCAB: *out = m->n_vocab; break;
     case GEMEL_MODEL_N_CTX_TRAIN: *out = m->n_ctx_train; break;
@@ -64,6 +70,7 @@ int gemel_model_get(const gemel_model *m, int field, double *out) {
     case GEMEL_MODEL_KV_SIZE_F32: *out = kv_position(m, GEMEL_KV_F32); break;
     case GEMEL_MODEL_KV_SIZE_F16: *out = kv_position(m, GEMEL_KV_F16); break;
     case GEMEL_MODEL_KV_SIZE_Q8_0: *out = kv_position(m, GEMEL_KV_Q8_0); break;
+    case GEMEL_MODEL_STATE_SIZE: *out = (double)m->n_state * sizeof(float); break;
     case GEMEL_MODEL_N_PARAMS: *out = m->totals.n_params; break;
     case GEMEL_MODEL_N_BATCH: *out = m->n_batch; break;
     case GEMEL_MODEL_IS_ENCODER: *out = m->is_encoder; break;

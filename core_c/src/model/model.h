@@ -62,6 +62,15 @@ typedef struct mla {
     linear k_b, v_b;   // [n_head] matrices: from a query to the latent, from the latent to an output
 } mla;
 
+// A convolution of each channel over its last n_taps positions, between two gates. Its state: what came before the
+// position, [n_taps - 1][n_embd].
+typedef struct short_conv {
+    int n_taps;   // 0: the layer has none
+    linear in;    // [3 * n_embd][n_embd]: what is multiplied before, after it, and what it reads
+    float *w;     // [n_embd][n_taps]
+    linear out;
+} short_conv;
+
 typedef struct feed_forward {
     int n_ff;
     act_kind act;
@@ -107,8 +116,11 @@ typedef struct layer {
     int is_parallel;        // both halves read the residual stream as it enters the layer
     float residual_scale;   // what a half adds is multiplied by it
     float *out_scale;       // [1] the stream after the layer is multiplied by it; NULL: it isn't
-    attention attn;
+    int heads_width;        // floats of a row between the mixer's phases, in workspace.heads
+    size_t state_at;        // where its part of a session's state begins, in floats
+    attention attn;         // of a layer without attention: no heads
     mla mla;
+    short_conv conv;
     feed_forward ff;
     experts experts;
     per_layer own;
@@ -177,7 +189,8 @@ struct gemel_model {
     int n_ropes, rope_width;       // floats of a row's cos and sin, of all tables
     kv_class *classes;             // [n_classes]
     int n_classes;
-    atomic_size_t cache_size;   // bytes that the caches of all sessions take
+    size_t n_state;             // floats of a session's state, of all layers; 0: none has one
+    atomic_size_t cache_size;   // bytes that the caches and states of all sessions take
     uint8_t *memory;            // all weights, in the order in which a pass uses them
     size_t memory_size;
     model_totals totals;
@@ -200,4 +213,6 @@ struct gemel_model {
     // loader writes both when the weights are in place, and sessions read them before they touch a weight.
     atomic_int n_whole, is_whole;
 };
+// Of the first layer that has attention; of the first layer, which has no heads, if none has.
+const attention *model_attention(const gemel_model *m);
 static inline int model_is_whole(gemel_model *m) { return atomic_load(&m->is_whole); }

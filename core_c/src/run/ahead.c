@@ -69,7 +69,17 @@ enum { N_SOURCES = sizeof sources / sizeof sources[0] };
 
 static size_t vocab_pad(const gemel_session *s) { return (size_t)s->m->output.w.n_panels * 16; }
 
-void ahead_forget(gemel_session *s) { s->ahead.n = s->ahead.at = s->ahead.n_ids = 0; }
+static void drop_states(gemel_session *s) {
+    for (int i = 0; s->states.n && i < AHEAD_MAX; i++) {
+        states_drop(&s->states, s->ahead.states[i]);
+        s->ahead.states[i] = NULL;
+    }
+}
+
+void ahead_forget(gemel_session *s) {
+    s->ahead.n = s->ahead.at = s->ahead.n_ids = 0;
+    drop_states(s);
+}
 
 void ahead_drop(gemel_session *s) {
     ahead *a = &s->ahead;
@@ -85,13 +95,15 @@ void ahead_drop(gemel_session *s) {
 }
 
 static int most(const gemel_session *s, int n, int room) {
-    int context = s->n_ctx - s->n_past - n, size = (int)(AHEAD_SIZE / (vocab_pad(s) * sizeof(float)));
+    size_t each = vocab_pad(s) > s->states.n ? vocab_pad(s) : s->states.n;
+    int context = s->n_ctx - s->n_past - n, size = (int)(AHEAD_SIZE / (each * sizeof(float)));
     int least = room < AHEAD_MAX ? room : AHEAD_MAX;
     least = least < context ? least : context;
     return least < size ? least : size;
 }
 
-static int memory_for(gemel_session *s, int n) {
+// For n rows from position `at` on.
+static int memory_for(gemel_session *s, int at, int n) {
     ahead *a = &s->ahead;
     if (!a->streams) a->streams = malloc((size_t)AHEAD_MAX * (size_t)s->m->n_embd * sizeof(float));
     int ok = a->streams != NULL;
@@ -99,6 +111,7 @@ static int memory_for(gemel_session *s, int n) {
         if (!a->logits[i]) a->logits[i] = memory_get(vocab_pad(s) * sizeof(float));
         ok = a->logits[i] != NULL;
     }
+    for (int i = 0; i < n && ok && s->states.n; i++) ok = (a->states[i] = states_get(&s->states, at + i + 1)) != NULL;
     return ok;
 }
 
@@ -111,11 +124,15 @@ int ahead_add(gemel_session *s, gemel_sampler *sampler, row *rows, int n, int ro
         a->source = &sources[i];
         found = sources[i].propose(s, sampler, rows, n, s->m->n_batch - room, max);
     }
-    if (!found || kv_reserve(&s->kv, s->n_past, s->n_past + n + found) < 0 || !memory_for(s, found)) return 0;
+    if (!found || kv_reserve(&s->kv, s->n_past, s->n_past + n + found) < 0 || !memory_for(s, s->n_past + n, found)) {
+        drop_states(s);
+        return 0;
+    }
     for (int i = 0; i < found; i++) {
         row *r = &rows[n + i];
         *r = session_row(s, n + i, a->ids[i]);
         r->wanted = WANT_STREAM | WANT_LOGITS;
+        if (s->states.n) r->state_in = r[-1].state_out, r->state_out = state_floats(a->states[i]);
         r->stream = a->streams + (size_t)i * (size_t)s->m->n_embd;
         r->logits = a->logits[i];
         r->peak = &a->peaks[i];
@@ -149,7 +166,9 @@ int ahead_take(gemel_session *s, int32_t id) {
     float *spare = s->logits;
     s->logits = a->logits[a->at];
     a->logits[a->at] = spare;
-    s->peak = a->peaks[a->at++];
+    s->peak = a->peaks[a->at];
+    if (s->states.n) states_take(&s->states, a->states[a->at], 0);
+    a->states[a->at++] = NULL;
     atomic_fetch_add(&a->n_taken, 1);
     session_count(s, &id, 1, &r);
     return 1;

@@ -9,10 +9,11 @@
 void preload_drop(gemel_session *s) {
     memory_free(s->preload.x);
     memory_free(s->preload.rope_cs);
+    if (s->preload.n) states_unmake(&s->states);
     s->preload = (preload){0};
 }
 
-// Room for n ids: their streams, their cos and sin, their KV cache.
+// Room for n ids: their streams, their cos and sin, their KV cache, their states.
 static int start(gemel_session *s, const int32_t *ids, int n) {
     int overflow = 0;
     size_t n_x = memory_times((size_t)n, (size_t)s->m->n_embd, &overflow);
@@ -21,7 +22,7 @@ static int start(gemel_session *s, const int32_t *ids, int n) {
     size_t cs_size = memory_times(n_cs, sizeof(float), &overflow);
     if (overflow) return GEMEL_E_MEMORY;
     s->preload = (preload){.n = n, .x = memory_get(x_size), .rope_cs = memory_get(cs_size)};
-    if (!s->preload.x || !s->preload.rope_cs || kv_reserve(&s->kv, 0, n) < 0) {
+    if (!s->preload.x || !s->preload.rope_cs || kv_reserve(&s->kv, 0, n) < 0 || states_make(&s->states, 0, n) < 0) {
         preload_drop(s);
         kv_release(&s->kv, 0);
         return GEMEL_E_MEMORY;
@@ -68,6 +69,7 @@ static int step(gemel_session *s, int at, int n, int il) {
 static int end(gemel_session *s) {
     int n = s->preload.n, code = step(s, n - 1, 1, s->m->n_layer);
     if (code < 0) return code;
+    states_count(&s->states);
     preload_drop(s);
     s->n_past = n;
     s->has_stream = s->has_logits = 1;

@@ -42,6 +42,7 @@ int gemel_session_open(gemel_model *m, int n_ctx, gemel_session **out) {
     s->ids = calloc((size_t)n_ctx, sizeof *s->ids);
     s->stream = memory_get((size_t)m->n_embd * sizeof *s->stream);
     int code = s->ids && s->stream ? set_kv(s, m->kv_type) : GEMEL_E_MEMORY;
+    if (code == GEMEL_OK) code = states_open(&s->states, m->n_state, &m->cache_size);
     if (code < 0) {
         gemel_session_close(s);
         return code;
@@ -57,6 +58,7 @@ void session_drop(gemel_session *s) {
     preload_drop(s);
     ahead_drop(s);
     kv_close(&s->kv);
+    states_close(&s->states);
     memory_free(s->logits);
     memory_free(s->stream);
     free(s->ids);
@@ -67,8 +69,15 @@ void gemel_session_close(gemel_session *s) {
     if (s) session_drop(s);
 }
 
-// How many of n positions can be kept: n or 0. An encoder's positions have seen all others.
-static int kept_of(const gemel_session *s, int n) { return s->m->is_encoder && n < s->n_past ? 0 : kv_keep(&s->kv, n); }
+// How many of n positions can be kept: n or 0. An encoder's positions have seen all others. Ids that follow the last
+// checkpoint are evaluated again, which embeddings and pages that a window freed don't allow.
+static int kept_of(const gemel_session *s, int n) {
+    if (s->m->is_encoder && n < s->n_past) return 0;
+    int from = s->states.n ? states_find(&s->states, n) : n;
+    for (int i = from; i < n; i++)
+        if (s->ids[i] < 0) return 0;
+    return kv_keep(&s->kv, from) < from ? 0 : kv_keep(&s->kv, n);
+}
 
 int gemel_session_fork(const gemel_session *s, int n_past, gemel_session **out) {
     if (!out) return GEMEL_E_ARGUMENT;
@@ -86,6 +95,7 @@ int gemel_session_fork(const gemel_session *s, int n_past, gemel_session **out) 
         return code;
     }
     kv_share(&to->kv, &s->kv, n_past);
+    states_share(&to->states, &s->states, n_past);
     memcpy(to->ids, s->ids, (size_t)n_past * sizeof *s->ids);
     to->n_past = n_past;
     to->has_stream = is_end && s->has_stream;
@@ -142,7 +152,13 @@ int gemel_session_truncate(gemel_session *s, int n_past) {
     session_forget_last(s);
     s->n_carry = 0;
     kv_release(&s->kv, n_past);
+    states_back(&s->states, n_past);
     return GEMEL_OK;
+}
+
+int gemel_session_keeps(const gemel_session *s, int n) {
+    if (!s || n < 0 || n > s->n_past) return GEMEL_E_ARGUMENT;
+    return kept_of(s, s->states.n ? states_find(&s->states, n) : n);
 }
 
 int gemel_session_sync(gemel_session *s, const int32_t *ids, size_t n) {
@@ -150,7 +166,7 @@ int gemel_session_sync(gemel_session *s, const int32_t *ids, size_t n) {
     int keep = 0, has_last = s->has_stream || s->has_logits;
     while (keep < s->n_past && (size_t)keep < n && s->ids[keep] == ids[keep] && ids[keep] >= 0) keep++;
     if (keep && (size_t)keep == n && !(keep == s->n_past && has_last)) keep--;
-    keep = kept_of(s, keep);
+    keep = gemel_session_keeps(s, keep);
     int code = gemel_session_truncate(s, keep);
     s->n_carry = 0;
     return code < 0 ? code : keep;
@@ -169,12 +185,16 @@ int session_reserve(gemel_session *s, int n) {
     ahead_forget(s);
     if (s->preload.n || !model_is_whole(s->m)) return GEMEL_E_ARGUMENT;
     kv_drop(&s->kv, s->n_past, s->m->n_batch);
-    return kv_reserve(&s->kv, s->n_past, s->n_past + n);
+    int code = kv_reserve(&s->kv, s->n_past, s->n_past + n);
+    if (code == GEMEL_OK && (code = states_make(&s->states, s->n_past, n)) < 0) kv_release(&s->kv, s->n_past);
+    return code;
 }
 
 row session_row(gemel_session *s, int i, int32_t id) {
     int at = s->n_past + i;
-    return (row){.cache = &s->kv, .id = id, .at = at, .pos = {at, at, at}, .seen_to = at + 1};
+    row r = {.cache = &s->kv, .id = id, .at = at, .pos = {at, at, at}, .seen_to = at + 1};
+    if (s->states.n) r.state_in = states_in(&s->states, at), r.state_out = states_out(&s->states, at);
+    return r;
 }
 
 int session_keep_last(gemel_session *s, row *r, int logits) {
@@ -191,6 +211,7 @@ int session_keep_last(gemel_session *s, row *r, int logits) {
 void session_count(gemel_session *s, const int32_t *ids, int n, const row *last) {
     for (int i = 0; i < n; i++) s->ids[s->n_past + i] = ids ? ids[i] : -1;
     s->n_past += n;
+    states_count(&s->states);
     s->has_stream = (last->wanted & WANT_STREAM) != 0;
     s->has_logits = (last->wanted & WANT_LOGITS) != 0;
 }
@@ -275,6 +296,7 @@ static int evaluate(gemel_session *s, const int32_t *ids, const asked *a, size_t
     if (code == GEMEL_OK && needs_last) code = session_keep_last(s, &rows[n - 1], 1);
     if (code == GEMEL_OK && a->is_score) code = session_score_first(s, ids[at], log_probs, top);
     if (code < 0) return code;
+    if (a->to - a->from < s->m->n_layer) states_fill(&s->states);
     int n_ahead = a->sampler && is_end ? ahead_add(s, a->sampler, rows, n, s->m->n_batch - n) : 0;
     batch b = {.m = s->m, .rows = rows, .n = n + n_ahead, .from = a->from, .to = a->to, .is_short = n + n_ahead == 1};
     b.cancel = &s->cancel, b.flag = s->flag, b.profile = &s->profile;
@@ -297,6 +319,19 @@ static int one_batch(gemel_session *s, const int32_t *ids, const asked *a, size_
     return code;
 }
 
+int session_catch_up(gemel_session *s) {
+    int end = s->n_past, code = GEMEL_OK;
+    if (!s->states.n || s->preload.n || !model_is_whole(s->m)) return GEMEL_OK;
+    s->n_past = states_at(&s->states);
+    while (s->n_past < end && code == GEMEL_OK) {
+        int left = end - s->n_past, n = left < s->m->n_batch ? left : s->m->n_batch;
+        code = session_cancelled(s) ? GEMEL_E_CANCELLED : GEMEL_OK;
+        if (code == GEMEL_OK) code = one_batch(s, s->ids + s->n_past, &(asked){.to = s->m->n_layer}, 0, n, 0);
+    }
+    s->n_past = end;
+    return code;
+}
+
 // An encoder reads a text whole, in an empty session, and gives hidden states.
 static int check_encoder(const gemel_session *s, const asked *a) {
     return a->last_logits || a->is_score || s->n_past || !(a->hidden || a->streams) ? GEMEL_E_UNSUPPORTED : GEMEL_OK;
@@ -308,6 +343,7 @@ static int append(gemel_session *s, const int32_t *ids, size_t n, const asked *a
     if (s->preload.n || !model_is_whole(s->m)) return GEMEL_E_ARGUMENT;
     if (a->in && s->m->n_per_layer && a->from < a->to) return GEMEL_E_UNSUPPORTED;   // layers read ids
     if (s->m->is_encoder && (code = check_encoder(s, a)) < 0) return code;
+    if ((code = session_catch_up(s)) < 0) return code;
     for (size_t at = 0, n_batch = s->m->is_encoder ? n : (size_t)s->m->n_batch; at < n; at += n_batch) {
         if (session_cancelled(s)) return GEMEL_E_CANCELLED;
         int part = (int)(n - at < n_batch ? n - at : n_batch);

@@ -1,6 +1,7 @@
 // A session: its ids, their KV cache, and the last id's residual stream, with logits once they are asked for.
 #pragma once
 #include <stdatomic.h>
+#include "../cache/states.h"
 #include "../draft/length.h"
 #include "../draft/repeats.h"
 #include "../forward/batch.h"
@@ -24,6 +25,7 @@ typedef struct ahead {
     int32_t ids[AHEAD_MAX];
     logits_peak peaks[AHEAD_MAX];
     float *streams, *logits[AHEAD_MAX];   // [AHEAD_MAX][n_embd], [vocab_pad]; NULL before a row needed them
+    state *states[AHEAD_MAX];             // after each of ids[at..n), where the model has recurrent layers
     int trust;                            // of forced text: how many to try, fewer after ids that were not drawn
     repeats text;                         // the session's ids
     int n_same;                           // how many of these surely are
@@ -37,6 +39,7 @@ struct gemel_session {
     int n_ctx, n_past;
     int32_t *ids;   // [n_ctx]; -1: the position was given as an embedding
     kv_cache kv;
+    states states;      // of recurrent layers: after n_past ids, or after fewer until session_catch_up
     float *stream;      // [n_embd] of the last id, after the last layer
     float *logits;      // [vocab_pad], once asked for
     logits_peak peak;   // theirs
@@ -56,8 +59,10 @@ static inline int session_cancelled(const gemel_session *s) {
 
 // n ids may be evaluated in this session: 0, GEMEL_E_ARGUMENT or GEMEL_E_CONTEXT.
 int session_check_ids(const gemel_session *s, const int32_t *ids, size_t n);
-// Prepare a pass: reserve pages for n positions after n_past; nothing may be preloading. 0 or an error.
+// Prepare a pass: reserve pages and states for n positions after n_past; nothing may be preloading. 0 or an error.
 int session_reserve(gemel_session *s, int n);
+// Before the first pass after a cut: evaluate again the ids since the last checkpoint, for their states. 0 or an error.
+int session_catch_up(gemel_session *s);
 // Row i of a pass whose rows are the ids after n_past; nothing is wanted of it.
 row session_row(gemel_session *s, int i, int32_t id);
 // Have the pass keep the last row's stream for the session, and its logits where `logits`.

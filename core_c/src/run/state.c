@@ -1,5 +1,6 @@
-// A session as bytes and back: header, ids, the KV cache up to n_past, the logits. Little endian; the same bytes on
-// every machine, since the values are. A checksum detects damage, a fingerprint another model.
+// A session as bytes and back: header, ids, the KV cache up to n_past, the state of recurrent layers, the logits.
+// Little endian; the same bytes on every machine, since the values are. A checksum detects damage, a fingerprint
+// another model.
 #include <float.h>
 #include <string.h>
 #include "../memory.h"
@@ -11,7 +12,8 @@ typedef struct state_header {
     uint64_t checksum;      // FNV-1a of all that follows this struct, 8 bytes at a time
     int32_t n_past, has_logits, n_layer, n_head_kv, dim, n_vocab;
     int32_t kv_type, n_carry;
-    char carry[4], unused[4];   // unused: 0
+    char carry[4];
+    int32_t state_at;   // ids after which the state is; 0: there is none
 } state_header;
 _Static_assert(sizeof(state_header) == 64, "the saved layout has no padding");
 
@@ -33,8 +35,12 @@ static size_t kv_size(const gemel_session *s, int n) {
     return size;
 }
 static size_t logits_size(const gemel_session *s) { return ((size_t)s->m->n_vocab * sizeof(float) + 7) / 8 * 8; }
-static size_t total_size(const gemel_session *s, int n_past, int has_logits) {
-    return sizeof(state_header) + ids_size((size_t)n_past) + kv_size(s, n_past) + (has_logits ? logits_size(s) : 0);
+static size_t state_size(const gemel_session *s, int state_at) {
+    return state_at ? (s->states.n * sizeof(float) + 7) / 8 * 8 : 0;
+}
+static size_t total_size(const gemel_session *s, int n_past, int state_at, int has_logits) {
+    return sizeof(state_header) + ids_size((size_t)n_past) + kv_size(s, n_past) + state_size(s, state_at) +
+           (has_logits ? logits_size(s) : 0);
 }
 
 // Of the header without its checksum, then of the n bytes at p.
@@ -121,7 +127,7 @@ static uint64_t fingerprint(const gemel_session *s) { return gguf_fingerprint(s-
 size_t gemel_session_save_size(gemel_session *s) {
     if (!s) return 0;
     if (s->has_stream) (void)session_make_logits(s);
-    return total_size(s, s->n_past, s->has_logits);
+    return total_size(s, s->n_past, states_at(&s->states), s->has_logits);
 }
 
 int gemel_session_save(gemel_session *s, uint8_t *data, size_t capacity) {
@@ -130,11 +136,12 @@ int gemel_session_save(gemel_session *s, uint8_t *data, size_t capacity) {
                       .n_past = s->n_past,
                       .has_logits = s->has_logits,
                       .n_layer = s->m->n_layer,
-                      .n_head_kv = s->m->layers[0].attn.n_head_kv,
-                      .dim = s->m->layers[0].attn.k_dim,
+                      .n_head_kv = model_attention(s->m)->n_head_kv,
+                      .dim = model_attention(s->m)->k_dim,
                       .n_vocab = s->m->n_vocab,
                       .kv_type = s->kv.type,
-                      .n_carry = s->n_carry};
+                      .n_carry = s->n_carry,
+                      .state_at = states_at(&s->states)};
     size_t total = gemel_session_save_size(s), n = (size_t)s->n_past;
     uint8_t *at = data + sizeof h;
     memset(data, 0, sizeof h + ids_size(n));
@@ -142,6 +149,9 @@ int gemel_session_save(gemel_session *s, uint8_t *data, size_t capacity) {
     at += ids_size(n);
     copy_kv(s, s->n_past, at, 1);
     at += kv_size(s, s->n_past);
+    memset(at, 0, state_size(s, h.state_at));
+    if (h.state_at) memcpy(at, state_floats(s->states.now), s->states.n * sizeof(float));
+    at += state_size(s, h.state_at);
     if (s->has_logits) {
         memset(at, 0, logits_size(s));
         memcpy(at, s->logits, (size_t)s->m->n_vocab * sizeof(float));
@@ -153,9 +163,9 @@ int gemel_session_save(gemel_session *s, uint8_t *data, size_t capacity) {
     return GEMEL_OK;
 }
 
-static int all_finite(const uint8_t *p, int n) {   // floats, which need not be aligned
+static int all_finite(const uint8_t *p, size_t n) {   // floats, which need not be aligned
     int is_good = 1;
-    for (int i = 0; i < n; i++, p += sizeof(float)) {
+    for (size_t i = 0; i < n; i++, p += sizeof(float)) {
         float x;
         memcpy(&x, p, sizeof x);
         is_good &= x >= -FLT_MAX && x <= FLT_MAX;
@@ -178,7 +188,7 @@ static int check_header(const gemel_session *s, const state_header *h, const uin
         return fail(e, GEMEL_E_STATE, "the saved session used longrope's other RoPE table: restore it with n_ctx %s %d",
                     s->kv.is_long ? "of at most" : "over", t->n_ctx_orig);
     if (h->fingerprint != fingerprint(s) || h->n_layer != s->m->n_layer ||
-        h->n_head_kv != s->m->layers[0].attn.n_head_kv || h->dim != s->m->layers[0].attn.k_dim ||
+        h->n_head_kv != model_attention(s->m)->n_head_kv || h->dim != model_attention(s->m)->k_dim ||
         h->n_vocab != s->m->n_vocab)
         return fail(e, GEMEL_E_STATE,
                     "the saved session belongs to another model file, or to this one with different overrides");
@@ -186,9 +196,8 @@ static int check_header(const gemel_session *s, const state_header *h, const uin
         return fail(e, GEMEL_E_STATE,
                     "the saved session's KV cache is %s, but this session's is %s: open it with kv_type %s",
                     type_name(h->kv_type), type_name(s->kv.type), type_name(h->kv_type));
-    const char zero[sizeof h->unused] = {0};
-    if (h->n_past < 0 || (h->has_logits & ~1) || (h->has_logits && !h->n_past) || h->n_carry < 0 || h->n_carry > 3 ||
-        memcmp(h->unused, zero, sizeof zero))
+    if (h->n_past < 0 || h->state_at < 0 || h->state_at > (s->states.n ? h->n_past : 0) || (h->has_logits & ~1) ||
+        (h->has_logits && !h->n_past) || h->n_carry < 0 || h->n_carry > 3)
         return fail(e, GEMEL_E_STATE, "the saved session is damaged: its header has impossible values");
     if (h->n_past > s->n_ctx)
         return fail(e, GEMEL_E_CONTEXT,
@@ -196,9 +205,9 @@ static int check_header(const gemel_session *s, const state_header *h, const uin
                     (int)h->n_past, s->n_ctx);
     if ((size_t)h->n_past > size / sizeof(int32_t))   // on 32-bit hosts the next size could wrap
         return fail(e, GEMEL_E_STATE, "the saved session is truncated: %zu bytes for %d tokens", size, (int)h->n_past);
-    if (size != total_size(s, h->n_past, h->has_logits))
-        return fail(e, GEMEL_E_STATE, "the saved session is truncated or has extra bytes: %zu of %zu", size,
-                    total_size(s, h->n_past, h->has_logits));
+    size_t total = total_size(s, h->n_past, h->state_at, h->has_logits);
+    if (size != total)
+        return fail(e, GEMEL_E_STATE, "the saved session is truncated or has extra bytes: %zu of %zu", size, total);
     if (h->checksum != checksum(h, data + sizeof *h, size - sizeof *h))
         return fail(e, GEMEL_E_STATE, "the saved session is damaged: its checksum differs");
     return GEMEL_OK;
@@ -211,12 +220,17 @@ static int check_state(const gemel_session *s, const state_header *h, const uint
     for (int i = 0; i < h->n_past; i++) {
         int32_t id;
         memcpy(&id, data + sizeof *h + (size_t)i * sizeof id, sizeof id);
-        if (id < -1 || id >= s->m->n_vocab)   // -1: an embedding
+        int least = s->states.n && i >= h->state_at ? 0 : -1;   // -1: an embedding, which can't be evaluated again
+        if (id < least || id >= s->m->n_vocab)
             return fail(e, GEMEL_E_STATE, "the saved session is corrupt: id %d at index %d", (int)id, i);
     }
     data += sizeof *h + ids_size((size_t)h->n_past);
     code = check_kv(s, h->n_past, data, e);
-    if (code == GEMEL_OK && h->has_logits && !all_finite(data + kv_size(s, h->n_past), s->m->n_vocab))
+    if (code < 0) return code;
+    data += kv_size(s, h->n_past);
+    if (h->state_at && !all_finite(data, s->states.n))
+        return fail(e, GEMEL_E_STATE, "the saved session is corrupt: a number of the recurrent layers is Inf or NaN");
+    if (h->has_logits && !all_finite(data + state_size(s, h->state_at), (size_t)s->m->n_vocab))
         return fail(e, GEMEL_E_STATE, "the saved session is corrupt: a logit is Inf or NaN");
     return code;
 }
@@ -229,8 +243,11 @@ int gemel_session_restore(gemel_session *s, const uint8_t *data, size_t size, ch
     int code = check_state(s, &h, data, size, &e);
     if (code < 0) return code;
     if (h.has_logits && !s->logits) s->logits = memory_get((size_t)s->m->output.w.n_panels * 16 * sizeof(float));
-    if ((h.has_logits && !s->logits) || kv_reserve(&s->kv, 0, h.n_past) < 0)
+    state *now = h.state_at ? states_get(&s->states, h.state_at) : NULL;
+    if ((h.has_logits && !s->logits) || (h.state_at && !now) || kv_reserve(&s->kv, 0, h.n_past) < 0) {
+        states_drop(&s->states, now);
         return fail(&e, GEMEL_E_MEMORY, "no memory for the KV cache of %d tokens", (int)h.n_past);
+    }
     preload_drop(s);
     ahead_drop(s);
     kv_release(&s->kv, h.n_past);
@@ -241,6 +258,9 @@ int gemel_session_restore(gemel_session *s, const uint8_t *data, size_t size, ch
     copy_kv(s, h.n_past, (uint8_t *)at, 0);
     kv_forget(&s->kv, h.n_past);   // not saved
     at += kv_size(s, h.n_past);
+    states_back(&s->states, 0);
+    if (now) memcpy(state_floats(now), at, s->states.n * sizeof(float)), states_take(&s->states, now, 1);
+    at += state_size(s, h.state_at);
     if (h.has_logits) {   // finite: check_state
         memcpy(s->logits, at, (size_t)s->m->n_vocab * sizeof(float));
         (void)s->m->k->peak(s->logits, s->m->n_vocab, &s->peak.max, &s->peak.at);

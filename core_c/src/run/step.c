@@ -38,6 +38,7 @@ static int begin_part(part *p) {
     gemel_session *s = p->s;
     int code = session_check_ids(s, p->ids, (size_t)p->n);
     if (code == GEMEL_OK && p->n && session_cancelled(s)) code = GEMEL_E_CANCELLED;
+    if (code == GEMEL_OK && p->n) code = session_catch_up(s);
     if (code == GEMEL_OK && p->n == 1 && !p->hidden && !p->log_probs) p->is_ready = ahead_take(s, p->ids[0]);
     return code;
 }

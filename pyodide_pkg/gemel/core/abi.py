@@ -63,6 +63,7 @@ MODEL_IS_ENCODER = 30
 MODEL_POOLING = 31
 MODEL_N_SCORES = 32
 MODEL_RANK_POOLING = 33
+MODEL_STATE_SIZE = 35
 MODEL_N_TYPES = 34
 POOLING_NONE = 0
 POOLING_MEAN = 1
@@ -211,6 +212,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_session_ids": ("p", "p"),
     "gemel_session_sync": ("i", "ppz"),
     "gemel_session_truncate": ("i", "pi"),
+    "gemel_session_keeps": ("i", "pi"),
     "gemel_session_eval": ("i", "ppz"),
     "gemel_session_fill": ("i", "ppz"),
     "gemel_session_preload": ("i", "ppzi"),

@@ -65,6 +65,7 @@ ARCHS: dict[str, tuple[str, ...]] = {
         "STREAM_NORM", "TOKEN_TYPES"),
     "modern-bert": ("EMBD_NORM", "EMBD_NORM_BARE", "ENCODER", "NO_FIRST_NORM", "WINDOWS"),
     "gemma-embedding": ("EMBD_SQRT", "ENCODER", "POST_NORM", "QK_NORM", "WINDOWS"),
+    "lfm2": ("OUTPUT_NORM_EMBD", "QK_NORM", "SHORT_CONV"),
 }
 
 SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
@@ -122,6 +123,8 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "MLA_Q_B": ("attn_q_b.weight", "layer", "matrix", "HAS_MLA", "0", "0", "Q_RANK", "MLA_Q_B"),
     "MLA_KV_A": ("attn_kv_a_mqa.weight", "layer", "matrix", "HAS_MLA", "0", "0", "EMBD", "MLA_KEY"),
     "MLA_KV_A_NORM": ("attn_kv_a_norm.weight", "layer", "vector", "HAS_MLA", "0", "0", "LATENT", "ONE"),
+    "CONV_IN": ("shortconv.in_proj.weight", "layer", "matrix", "SHORT_CONV", "0", "0", "EMBD", "CONV_IN"),
+    "CONV_OUT": ("shortconv.out_proj.weight", "layer", "matrix", "SHORT_CONV", "0", "0", "CONV", "EMBD"),
     "ATTN_OUTPUT": ("attn_output.weight", "layer", "matrix", "HAS_ALL", "HAS_ALL", "0", "HEADS", "EMBD"),
     "ATTN_OUTPUT_B": ("attn_output.bias", "layer", "vector", "OUT_BIAS", "MAY_OUT_BIAS", "0", "EMBD", "ONE"),
     "ATTN_POST": ("post_attention_norm.weight", "layer", "vector", "POST_NORM | NORM_AFTER", "0", "0", "EMBD", "ONE"),
@@ -187,6 +190,7 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "FFN_DOWN_EXPS": ("ffn_down_exps.weight", "layer", "stack", "HAS_EXPERTS", "HAS_EXPERTS", "0", "EXPERT_FF", "EMBD"),
     "ATTN_Q_NORMS": ("attn_q_norm.weight", "layer", "vectors", "0", "MAY_QK_NORM_HEADS", "0", "Q_NORM", "ONE"),
     "ATTN_K_NORMS": ("attn_k_norm.weight", "layer", "vectors", "0", "MAY_QK_NORM_HEADS", "0", "K_NORM", "ONE"),
+    "CONV": ("shortconv.conv.weight", "layer", "vectors", "SHORT_CONV", "0", "0", "TAPS", "ONE"),
     "FFN_GATE_EXPS_B": (
         "ffn_gate_exps.bias", "layer", "vectors", "EXPERT_BIAS", "EXPERT_BIAS",
         "HAS_DENSE", "EXPERT_FF", "ONE",
@@ -201,8 +205,9 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     ),
     "OUTPUT_NORM": (
         "output_norm.weight", "last", "vector", "HAS_ALL", "HAS_ALL",
-        "NORM_BARE | STREAM_NORM", "EMBD", "ONE",
+        "NORM_BARE | STREAM_NORM | OUTPUT_NORM_EMBD", "EMBD", "ONE",
     ),
+    "OUTPUT_NORM_EMBD": ("token_embd_norm.weight", "last", "vector", "OUTPUT_NORM_EMBD", "0", "0", "EMBD", "ONE"),
     "OUTPUT_NORM_B": (
         "output_norm.bias", "last", "vector", "NORM_BIAS", "MAY_NORM_BIAS",
         "NORM_BARE | STREAM_NORM", "EMBD", "ONE",

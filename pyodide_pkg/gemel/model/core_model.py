@@ -103,6 +103,7 @@ class CoreModel(Closing):
         self.is_encoder = bool(self._get(abi.MODEL_IS_ENCODER))
         self.weight_size = self._get(abi.MODEL_WEIGHT_SIZE)
         self.kv_size = self._get(abi.MODEL_KV_SIZE)
+        self.state_size = self._get(abi.MODEL_STATE_SIZE)
         self.decode_size = self._get(abi.MODEL_DECODE_SIZE)
         self.decode_macs = self._get(abi.MODEL_DECODE_MACS)
         self.prefill_macs = self._get(abi.MODEL_PREFILL_MACS)
@@ -121,7 +122,7 @@ class CoreModel(Closing):
 
     @property
     def cache_size(self) -> int:
-        """Bytes that the KV caches of all sessions take now; pages that sessions share count once."""
+        """Bytes that the KV caches and states of all sessions take now; what sessions share counts once."""
         return self._get(abi.MODEL_CACHE_SIZE)
 
     @property

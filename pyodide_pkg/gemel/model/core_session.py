@@ -60,7 +60,8 @@ class CoreSession(Closing):
     def sync(self, ids: Ids) -> int:
         """Make the session hold exactly `ids`, evaluating only what the KV cache lacks; return how many that were.
 
-        The longest common prefix is kept, the rest of the cache is dropped; the logits are those of the last id.
+        The longest common prefix is kept, the rest of the cache is dropped; the logits are those of the last id. Where
+        the model has recurrent layers, the prefix ends at the last place at which their state is kept.
         ContextError, with nothing changed, when there are more than n_ctx ids.
         """
         return max(self._sync_steps(ids), default=0)
@@ -92,7 +93,11 @@ class CoreSession(Closing):
                 self._evaluate(added[start:end], end >= len(added))
 
     def truncate(self, n_past: int) -> None:
-        """Keep the first `n_past` ids and drop the rest; there are no logits until the next id is evaluated."""
+        """Keep the first `n_past` ids and drop the rest; there are no logits until the next id is evaluated.
+
+        UnsupportedError, with nothing changed: a sliding window's pages there were freed, or recurrent layers would
+        have to read embeddings again.
+        """
         with self._lock:
             kept = self._check_n_past(n_past, self.n_past)
             self._change("gemel_session_truncate", kept, where="truncate")

@@ -61,6 +61,7 @@ class Model(CoreModel):
         is_encoder: whether it reads texts whole, to embed them, and neither generates nor scores
         weight_size: bytes of weights in memory
         kv_size: bytes of KV cache per position, of type default_kv_type
+        state_size: bytes of what recurrent layers keep of the past, whatever its length; 0: the model has none
         decode_size: bytes of weights read to decode one id
         decode_macs: multiply-adds in weights to decode one id
         prefill_macs: the same per id of a prompt, without the output

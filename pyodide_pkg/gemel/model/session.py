@@ -154,6 +154,8 @@ class Session(CoreSession):
 
         Both share the KV cache of those ids: whole pages of 64 positions exist once, and the last page is copied when
         either session first writes to it. Each session has the bits that it would have alone.
+        Where the model has recurrent layers, their state is kept at some places only (see docs/python.md): elsewhere,
+        the ids since the last of them are evaluated again before the fork's next ids.
         """
         with self._using() as session:
             have = self.n_past
@@ -169,6 +171,10 @@ class Session(CoreSession):
         twin = Session.__new__(Session)
         CoreSession.__init__(twin, self.model, self.n_ctx, handle)
         return twin
+
+    def _keeps(self, n: int) -> int:
+        """Return how many of the first n ids a fork can have without evaluating any again: see gemel_session_keeps."""
+        return self._call("gemel_session_keeps", n, where="a fork")
 
     # ---- Evaluating -------------------------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ from .waiting import Waiting
 
 STEP_S = 0.25        # seconds of a step in which no answer waits
 MAX_RUNNING = 64
+STATES = 4           # of recurrent layers, that a request may need: of a pass, and checkpoints
 MAX_TEXTS = 32       # that are embedded or scored at a time, beside the generations
 Part = tuple[Request, int]   # a request, and how many of its ids a step evaluates
 
@@ -298,9 +299,10 @@ class Batch(Reading):
         held = self._prefixes.longest(request.todo, request.kind)   # stays: it counts as used now
         lacking = sum(len(one.todo) + PAGE for one in [request, *self._running]) - held
         having = sum(one.n_past for one in self._running if one.session is not None)
-        if (lacking + having) * self._position_size > self.cache_memory:
+        states = STATES * self.model.state_size
+        if (lacking + having) * self._position_size + (1 + len(self._running)) * states > self.cache_memory:
             return False
-        return self._make_room(lacking * self._position_size)
+        return self._make_room(lacking * self._position_size + states)
 
     def _make_room(self, size: int) -> bool:
         """Close held sessions until `size` more bytes fit; False: they never do."""
@@ -341,8 +343,17 @@ class Batch(Reading):
                 n = min(room, len(one.todo) - given.get(id(one), 0))
                 given[id(one)] = given.get(id(one), 0) + n
                 room -= n
-            parts += [(one, given[id(one)]) for one in ready if given[id(one)] or not one.todo]   # 0: preloaded
+            counts = [(one, self._until_shared(one, given[id(one)], prompts)) for one in ready]
+            parts += [(one, n) for one, n in counts if n or not one.todo]   # 0: preloaded
         return [(one, n) for one, n in parts if one.session is not None]   # opening one may have put another back
+
+    def _until_shared(self, one: Request, n: int, prompts: list[Request]) -> int:
+        """Return how many of a prompt's next n ids end where another prompt goes on: the state there is then kept."""
+        for other in prompts if self.model.state_size else ():
+            source, shared = self._source(other) if other.session is None else (None, 0)
+            if source is one and shared >= PAGE and one.n_past < shared < one.n_past + n:
+                n = shared - one.n_past
+        return n
 
     def _drop_unusable(self) -> None:
         """End requests whose sessions somebody closed, or that a forked child can't use: they would fail the pass."""
@@ -372,7 +383,8 @@ class Batch(Reading):
             session = None
             if source is not None and shared >= PAGE + self._prefixes.longest(request.todo, request.kind):
                 with suppress(UnsupportedError):   # pages that a sliding window needs there were freed
-                    session = source.session.fork(shared) if source.session is not None else None
+                    other = source.session
+                    session = other.fork(other._keeps(shared)) if other is not None else None
             session = session or self._preloaded(request) or self._prefixes.fork(request.todo, request.kind)
             session = session or Session(self.model, request.n_ctx, self.kv_type)
         except OutOfMemoryError as error:

@@ -75,7 +75,7 @@ class Prefixes:
         with self._lock:
             for entry, n in self._found(array("i", ids[:-1]).tobytes(), kind):
                 with suppress(GemelError):   # such as: pages that a sliding window needs there were freed
-                    forked = entry.session.fork(n)
+                    forked = entry.session.fork(entry.session._keeps(n))
                     self._use(entry)
                     return forked
         return None
@@ -188,6 +188,6 @@ def _shallowest(node: Node) -> Entry:
 def _can_fork(session: Session, n: int) -> bool:
     try:
         session.fork(n).close()
+        return session._keeps(n) == n
     except GemelError:
         return False
-    return True
