@@ -107,6 +107,8 @@ _ROWS = (
     Arch("gemma-embedding", "NEOX", "RMS", "GELU_TANH", "ATTENTION", "GATED",
          "EMBD_SQRT | POST_NORM | QK_NORM | WINDOWS | ENCODER"),
     Arch("lfm2",       "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "QK_NORM | SHORT_CONV | OUTPUT_NORM_EMBD"),
+    Arch("lfm2moe",    "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED",
+         "QK_NORM | SHORT_CONV | OUTPUT_NORM_EMBD | EXPERTS | SIGMOID_ROUTER | WEIGHTS_NORMED | MAY_CHOICE_BIAS"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}

@@ -187,6 +187,10 @@ _MORE: dict[str, dict[str, Fields]] = {
         "convolutions side by side, fused": {"n_layer": 4, "n_head_kv": (0, 0, 2, 0), "fused": FUSED},
         "attention first, two taps": {"n_head_kv": (2, 0), "taps": 2, "head_dim": 24},
     },
+    "lfm2moe": {
+        "odd sizes": {**ODD, "n_layer": 3, "tied": True, "experts": {"n": 5, "n_ff": 35, "fused": True}},
+        "all experts, no bias of choice": {"n_layer": 3, "experts": {"n_dense": 0, "choice_bias": False}},
+    },
     "olmo": {"odd sizes, tied": {**ODD, "tied": True}, "clamped, fused": {"clamp": 1.5, "fused": FUSED}},
 }  # fmt: skip
 _ANY: dict[str, Fields] = {

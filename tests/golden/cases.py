@@ -315,6 +315,15 @@ LFM2 = {
     "odd sizes": Golden({**ODD, "n_layer": 3, "taps": 4, "seed": 9001}),
     "attention first and last": Golden({"n_layer": 4, "n_head_kv": [2, 0, 0, 2], "taps": 2, "seed": 9002}),
 }
+LFM2MOE = {
+    "plain": Golden({"n_layer": 3, "seed": 9100}),
+    "many experts, tied": Golden({
+        "n_layer": 3, "tied": True, "n_ff": 96, "experts": {"n": 20, "n_used": 4, "n_ff": 40}, "seed": 9101,
+    }),
+    "no bias of choice, odd sizes": Golden({
+        **ODD, "n_layer": 3, "experts": {"n_ff": 35, "choice_bias": False, "fused": True}, "seed": 9102,
+    }),
+}  # fmt: skip
 SHARING: Fields = {"n_layer": 6, "window": 9, "window_pattern": [True, False, True, False, True, False]}
 GEMMA4 = {
     "values are keys": Golden({"k_is_v": True, "n_head_kv": [2, 1], "head_dim": 40, "head_dim_swa": 16}),
@@ -459,6 +468,7 @@ OF: dict[str, dict[str, Golden]] = {
         "flags of layers": Golden({"n_layer": 3, "window_pattern": FLAGS, "window": 8, "embd_std": 0.02 / 8}),
     },
     "lfm2": LFM2,
+    "lfm2moe": LFM2MOE,
     "nomic-bert": {"plain": Golden({"fused": ["attn_qkv"]}, n_ids=12), "odd sizes": Golden(ODD_ALL_HEADS)},
 }
 

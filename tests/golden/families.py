@@ -368,6 +368,14 @@ def _lfm2(t: TinyModel, rope: Config) -> Config:
     }  # fmt: skip
 
 
+def _lfm2moe(t: TinyModel, rope: Config) -> Config:
+    x = experts_of(t)
+    assert x is not None
+    return {
+        **_with_experts(t, rope), **_lfm2(t, rope), "num_dense_layers": x.n_dense, "use_expert_bias": x.choice_bias,
+    }  # fmt: skip
+
+
 class _Gated(torch.nn.Module):   # type: ignore[misc]  # torch is not installed where types are checked
     def __init__(self, n_embd: int, n_ff: int, bias: bool) -> None:
         super().__init__()
@@ -471,6 +479,9 @@ FAMILIES = {
     "modern-bert": Family("modernbert", _modern_bert, tensors.MODERN, tensors.qkv_and_gate),
     "gemma-embedding": Family("gemma3_text", _gemma_embedding, tensors.GEMMA_EMBEDDING, tensors.less_one),
     "lfm2": Family("lfm2", _lfm2, tensors.LFM2, tensors.lfm2),
+    "lfm2moe": Family(
+        "lfm2_moe", _lfm2moe, tensors.LFM2MOE, lambda t, weights: tensors.gate_up(tensors.lfm2(t, weights)),
+    ),
 }  # fmt: skip
 
 

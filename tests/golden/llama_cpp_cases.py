@@ -45,6 +45,7 @@ OF: dict[str, dict[str, Fields]] = {
     "bailingmoe": {"plain": {}, "many experts": {}},
     "minimax-m2": {"plain": {}, "many experts": {}},
     "lfm2": {"plain": {}, "odd sizes": {}, "attention first and last": {}},
+    "lfm2moe": {"plain": {}, "many experts, tied": {}},
     "llama4": {"dense layers between": LONG, "plain": LONG},
 }  # fmt: skip
 

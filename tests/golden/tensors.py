@@ -107,6 +107,11 @@ LFM2 = {
     "token_embd_norm": "model.embedding_norm",
 }  # fmt: skip
 
+LFM2MOE = {
+    **LFM2, "ffn_gate_inp": "feed_forward.gate", "ffn_gate_up_exps": "feed_forward.experts.gate_up_proj",
+    "ffn_down_exps": "feed_forward.experts.down_proj", "exp_probs_b": "feed_forward.expert_bias",
+}  # fmt: skip
+
 
 def lfm2(t: TinyModel, weights: Weights) -> Weights:
     """Write convolutions with a dimension for their one group."""

@@ -30,7 +30,7 @@ OWN = {
     "deepseek2": (
         "attention.kv_lora_rank", "attention.key_length_mla", "attention.value_length_mla", "rope.dimension_count",
     ),
-    "lfm2": ("shortconv.l_cache",),
+    **dict.fromkeys(("lfm2", "lfm2moe"), ("shortconv.l_cache",)),
     "llama4": ("expert_feed_forward_length", "interleave_moe_layer_step"),
     **dict.fromkeys(
         ("granite", "granitemoe"), ("embedding_scale", "residual_scale", "attention.scale", "logit_scale")

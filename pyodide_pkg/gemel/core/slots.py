@@ -66,6 +66,8 @@ ARCHS: dict[str, tuple[str, ...]] = {
     "modern-bert": ("EMBD_NORM", "EMBD_NORM_BARE", "ENCODER", "NO_FIRST_NORM", "WINDOWS"),
     "gemma-embedding": ("EMBD_SQRT", "ENCODER", "POST_NORM", "QK_NORM", "WINDOWS"),
     "lfm2": ("OUTPUT_NORM_EMBD", "QK_NORM", "SHORT_CONV"),
+    "lfm2moe": ("EXPERTS", "MAY_CHOICE_BIAS", "OUTPUT_NORM_EMBD", "QK_NORM", "SHORT_CONV", "SIGMOID_ROUTER",
+        "WEIGHTS_NORMED"),
 }
 
 SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
