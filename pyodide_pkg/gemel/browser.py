@@ -1,5 +1,5 @@
 """What only a browser tab has: the address of worker scripts, starting the threaded engine, why it is not used, memory,
-and a flag with which another thread of the page stops a worker's computation.
+a model in the place of another, and a flag with which another thread of the page stops a worker's computation.
 """
 
 from __future__ import annotations
@@ -8,11 +8,14 @@ import sys
 from typing import Any
 
 from .core.errors import LibraryError
+from .model.core_model import PROMPT
 from .model.core_session import CoreSession
 from .model.generation import Generation
 from .model.model import Model
+from .model.overrides import Overrides
+from .source.progress import Progress
 
-__all__ = ["cancel_flag", "configure", "engine_reason", "memory_size", "start", "why_uncached"]
+__all__ = ["cancel_flag", "configure", "engine_reason", "memory_size", "replace", "start", "why_uncached"]
 
 UNCHANGED: Any = object()   # an argument that was not given
 
@@ -48,6 +51,32 @@ async def start(threads: int | None = None) -> None:
     if refusal:
         raise LibraryError(f"the threaded engine can't be started: {refusal}")
     await engine.start("threads", asked)
+
+
+async def replace(
+    loaded: Model,
+    model: Any,  # noqa: ANN401
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+    on_progress: Progress | None = None,
+    prompt: PROMPT | None = None,
+    cache: bool = True,
+    overrides: Overrides | None = None,
+) -> Model:
+    """As gemel.open_async, in the place of `loaded`, which is closed once the new file's header is found good.
+
+    So the weights of both are never in memory at the same time. After an error before that, such as an address that is
+    out of reach or a file that is not a model, `loaded` stays open. LibraryError outside a tab.
+    """
+    if not _in_tab():
+        raise LibraryError("this is not a browser: close the model and open the other")
+    from .tab.opening import open_in_tab_async
+
+    return await open_in_tab_async(
+        model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache, overrides=overrides,
+        replaces=loaded,
+    )  # fmt: skip
 
 
 def engine_reason() -> str:

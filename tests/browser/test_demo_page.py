@@ -278,10 +278,18 @@ def encoded(data: bytes) -> str:
 
 def test_a_file_that_is_no_model_is_an_error_in_the_conversation(visit: Open, tmp_path: Path) -> None:
     one = visit()
+    one.set(max_tokens=4)
+    one.ask("Hello")
+    code = one.page.locator("#code").input_value()
     (tmp_path / "no.gguf").write_bytes(b"GGUF but not really" * 9)
     one.page.locator("#open-models").click()
     one.page.locator("#file").set_input_files(tmp_path / "no.gguf")
     one.page.get_by_text("no could not be loaded in this tab:").first.wait_for(timeout=demo.ANSWER_MS)
+    assert one.page.locator("#model-state").inner_text() == "loaded"   # the model before is where it was
+    assert one.page.locator("#code").input_value() == code
+    one.page.get_by_role("button", name="Go on with tiny").click()
+    one.ask("Hello")
+    assert one.last.locator(".badge").inner_text() == "This tab"
 
 
 def test_a_base_model_of_another_family_runs_and_says_that_it_does_not_chat(visit: Open, tmp_path: Path) -> None:
@@ -328,7 +336,9 @@ def test_a_model_that_could_not_be_loaded_is_not_there_the_next_time(visit: Open
     load(one, "no-such-model")
     note = one.page.locator(".note", has_text="no-such-model could not be loaded")
     note.wait_for(timeout=demo.ANSWER_MS)
-    assert note.inner_text().endswith("smollm2-135m-instruct, smollm3-3b. You can choose the native server above.")
+    said = note.locator("p").first.inner_text()
+    assert said.endswith("smollm2-135m-instruct, smollm3-3b. You can choose the native server above.")
+    assert one.page.locator("#model-name").inner_text() == "tiny"
     one.open()
     assert one.page.locator("#model-name").inner_text() == "tiny"
 

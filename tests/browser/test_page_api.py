@@ -391,17 +391,32 @@ def test_a_dead_worker_is_an_error_and_the_next_load_starts_another(
     assert found == ["CancelledError", "StateError"]
 
 
-def test_what_can_not_be_had_is_an_error(api_page: OpenPage, served: Serve) -> None:
+def test_what_can_not_be_had_is_an_error(
+    api_page: OpenPage, file: Served, data: bytes, served: Serve
+) -> None:
     page = api_page(new=True)
     page.expect("404", "Failed to load resource")
     gone = served(b"", status=404)
     assert page.js("window.gemel = new api.Gemel(); return await caught(gemel.load(v.url))", url=gone.url)[0] == (
         "SourceError"
     )
+    assert page.js("return gemel.info") is None
+    page.js("await gemel.load(v.url)", url=file.url)
     bad = page.js("return await caught(gemel.load(v.url))", url=served(b"no model" * 100).url)
     assert bad[0] == "SourceError"
     assert "not a GGUF file" in bad[1]
     assert page.js("return (await caught(gemel.load(v.url, {nonsense: 1})))[0]", url=gone.url) == "TypeError"
+    cut = served(data[:-1000], name="cut.gguf").url
+    found = page.js(   # the loaded model goes on, until the header of another is found good
+        "const said = [];"
+        "for (const source of [v.url, 'typo', v.cut]) {"
+        "    await gemel.load(source).catch(() => {});"
+        "    said.push([gemel.info?.name, (await gemel.generate('a', {max_tokens: 2}).result).usage.completion_tokens]);"
+        "}"
+        "return said",
+        url=file.url, cut=cut,
+    )  # fmt: skip
+    assert found == [[file.url, 2]] * 3
     name, message, _ = page.js(
         "return await caught(new api.Gemel({base: v.base}).load('a'))", base=page.base.replace("gemel", "nowhere")
     )

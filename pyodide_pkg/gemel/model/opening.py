@@ -19,7 +19,7 @@ from ..source.progress import Progress
 from ..source.sources import MODEL, Source, resolve
 from .core_model import PROMPT
 from .loader import Loader, read_headers, read_tensors
-from .memory import available_memory, plan_of
+from .memory import Plan, available_memory, plan_of
 from .model import Model
 from .overrides import Overrides
 from .preload import Preload
@@ -34,13 +34,20 @@ async def load_model(
     on_progress: Progress | None,
     prompt: PROMPT | None,
     overrides: Overrides | None = None,
+    replaces: Model | None = None,
 ) -> Model:
-    """Load a model from pieces; close `pieces`, and after an error everything else. overrides: from check_overrides."""
+    """Load a model from pieces; close `pieces`, and after an error everything else. overrides: from check_overrides.
+
+    replaces: a model that is closed before memory for the new one's weights is taken, and not after an earlier error.
+    """
     loader = model = preload = None
     try:
         loader = Loader(library, pieces.name, pieces.sizes)
         early = await read_headers(loader, pieces)
         given = loader.override(overrides or {})
+        if replaces is not None:
+            plan_for(loader, threads)
+            replaces.close()
         refuse_too_large(loader, threads)
         pieces.order(loader.begin(threads, isa), final=True)
         if prompt is not None:
@@ -81,8 +88,13 @@ def refuse_too_large(loader: Loader, threads: int) -> None:
     """Raise OutOfMemoryError, before weights are read, when this machine has too little memory for them."""
     memory = available_memory()
     if memory is not None:
-        with loader.handle as address:
-            plan_of(loader.library, address, loader.name, n_ctx=1, threads=threads).check(memory)
+        plan_for(loader, threads).check(memory)
+
+
+def plan_for(loader: Loader, threads: int) -> Plan:
+    """Return the memory that the smallest session needs. UnsupportedError for a model that gemel does not support."""
+    with loader.handle as address:
+        return plan_of(loader.library, address, loader.name, n_ctx=1, threads=threads)
 
 
 async def resolve_in_thread(model: MODEL, *, cache: bool, on_progress: Progress | None) -> Source:

@@ -72,8 +72,9 @@ async def open_in_tab_async(
     prompt: PROMPT | None,
     cache: bool,
     overrides: Overrides | None,
+    replaces: Model | None = None,
 ) -> Model:
-    """See gemel.open_async."""
+    """See gemel.open_async and gemel.browser.replace."""
     flag("cache", cache)
     callback("on_progress", on_progress)
     given = check_overrides(overrides)
@@ -84,8 +85,9 @@ async def open_in_tab_async(
             library = await load_async(sum(pieces.sizes), threads)
             n_threads, number = pick_threads(threads, library), pick_isa(library, isa)
             opened = await load_model(
-                library, pieces, n_threads, number, on_progress=on_progress, prompt=prompt, overrides=given
-            )
+                library, pieces, n_threads, number, on_progress=on_progress, prompt=prompt, overrides=given,
+                replaces=replaces,
+            )  # fmt: skip
             if isinstance(pieces, FetchedPieces) and pieces.why_uncached:
                 _uncached[opened] = pieces.why_uncached
             return opened

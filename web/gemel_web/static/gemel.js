@@ -44,7 +44,7 @@ function errorOf({ name, message, traceback }) {
 class Call {
     constructor(name, listener) {
         this.name = name;
-        this.listener = listener; // {progress, output, part, head, body}: called before the answer
+        this.listener = listener; // {progress, kept, output, part, head, body}: called before the answer
         this.answer = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
         this.answer.catch(() => {}); // a generation's iterator throws it, too; other callers await it
     }
@@ -116,7 +116,7 @@ export class Gemel {
         };
     }
 
-    /** Load a model, and replace the loaded one; resolves to `info`. */
+    /** Load a model, and replace the loaded one once the file is found good; resolves to `info`. */
     async load(model, options) {
         const { progress, signal, rest } = loadOptionsOf(options);
         const source = addressOf(model);
@@ -124,7 +124,8 @@ export class Gemel {
         this.info = null;
         this.#stopTools();
         const number = ++this.#loads;
-        const { answer, stop } = this.#ask("load", source, rest, { progress });
+        const kept = (info) => number === this.#loads && (this.info = info); // the one that was to be replaced
+        const { answer, stop } = this.#ask("load", source, rest, { progress, kept });
         signal?.addEventListener("abort", stop, { once: true });
         try {
             const info = await answer;
@@ -328,7 +329,10 @@ export class Gemel {
         else if (kind === "part") call.listener.part?.(data.part, data.count);
         else if (kind === "head") call.listener.head?.(data);
         else if (kind === "body") call.listener.body?.(data.piece);
-        else if (kind === "error") this.#fail(id, data.error);
+        else if (kind === "error") {
+            if (data.info) call.listener.kept?.(data.info);
+            this.#fail(id, data.error);
+        }
         else {
             this.#calls.delete(id);
             if (this.info !== null && data.memory) this.info = { ...this.info, memory: data.memory };

@@ -266,7 +266,9 @@ class Tab:
         self._calls: dict[int, Call] = {}
         self._model: gemel.Model | None = None
         self._batches: dict[str, gemel.Batch] = {}   # by the type of their caches
-        self._left: asyncio.Future[None] | None = None    # done when the model before is closed
+        self._before: tuple[gemel.Model, dict[str, gemel.Batch]] | None = None   # what a load is about to replace
+        self._newest: Call | None = None   # the last load that began
+        self._left: asyncio.Future[None] | None = None    # done when nothing uses the model before
         self._app: TabApp | None = None
         self._installing = asyncio.Lock()
         self._cells = asyncio.Lock()   # all programs share stdout: one runs at a time
@@ -294,7 +296,7 @@ class Tab:
             if name in SUBJECTS:
                 calls.check_subject(name, SUBJECTS[name], subject, kind_of(message.subject))
             options = options_of(message.options, name)
-            if name != "load":   # load checks its own: wrong options unload the model, too
+            if name != "load":   # load checks its own: it ends what came before in any case
                 calls.check_options(name, options, lambda option: calls.reads(self._model, option, options))
             work = self._methods[name](call, subject, options)
         except Exception as error:
@@ -315,48 +317,61 @@ class Tab:
         call.flush()
         if error is None:
             call.tell("value", value=value, memory=self._memory())
+        elif call is self._newest and self._model is not None:
+            call.tell("error", error=described(error), info=self._info(self._model))
         else:
             call.tell("error", error=described(error))
 
     # ---- The model --------------------------------------------------------------------------------------------------
 
     def load(self, call: Call, model: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
-        """Load a model, after closing the current one and ending all calls that came before, other loads too."""
+        """Load a model, after ending all calls that came before, other loads too.
+
+        It replaces the current one as soon as its header is found good. After an earlier error, that one goes on.
+        """
         others = [one for one in self._calls.values() if one is not call and one.name not in ("list", "delete", "run")]
         for other in others:
             if other.gone is None:   # requests to the app end with its own error
                 other.stop()
-        self._left = asyncio.ensure_future(self._leave(self._taken(), others, self._left))
-        calls.check_options("load", options)
-        return self._load(call, model_of(model), options, self._left)
+        if self._model is not None:
+            self._before = (self._model, self._batches)
+        self._model, self._batches, self._newest = None, {}, call
+        self._left = asyncio.ensure_future(self._leave(others, self._left))
+        return self._load(call, model, options, self._left)
 
-    def _taken(self) -> gemel.Model | None:
-        """Return the model; from now on none is loaded."""
-        model, self._model = self._model, None
-        self._batches = {}   # closed with the model
-        return model
-
-    async def _leave(
-        self, model: gemel.Model | None, others: list[Call], before: asyncio.Future[None] | None
-    ) -> None:
-        """Close a model when nothing uses it any more. It ends even if the load that waits for it is stopped."""
+    async def _leave(self, others: list[Call], before: asyncio.Future[None] | None) -> None:
+        """Wait until nothing uses the model any more. It ends even if the load that waits for it is stopped."""
         if self._app is not None:
             await self._app.drop()
         ending = [one for one in (*(other.task for other in others), before) if one is not None]
         if ending:
             await asyncio.wait(ending)
-        if model is not None:
-            model.close()
 
     async def _load(
         self, call: Call, model: Any, options: dict[str, Any], left: asyncio.Future[None]  # noqa: ANN401
     ) -> dict[str, Any]:
-        await asyncio.shield(left)
-        options.setdefault("threads", self._threads)
-        self._model = await gemel.open_async(model, on_progress=call.progress(), **options)
+        try:
+            await asyncio.shield(left)
+            calls.check_options("load", options)
+            source = model_of(model)
+            how: dict[str, Any] = {"threads": self._threads, "on_progress": call.progress(), **options}
+            if self._before is None:
+                opened = await gemel.open_async(source, **how)
+            else:
+                opened = await gemel.browser.replace(self._before[0], source, **how)
+        except BaseException:
+            await asyncio.wait([left])   # also after a stop: what it ends must not end what is restored
+            if call is self._newest and self._before is not None and not self._before[0].closed:
+                self._use(*self._before)
+            raise
+        self._use(opened, {})
+        return self._info(opened)
+
+    def _use(self, model: gemel.Model, batches: dict[str, gemel.Batch]) -> None:
+        """Answer with a model from now on."""
+        self._model, self._batches, self._before = model, batches, None
         if self._app is not None:
-            self._app.serve(self._model)
-        return self._info(self._model)
+            self._app.serve(model)
 
     def _loaded(self) -> gemel.Model:
         if self._model is None:

@@ -298,6 +298,8 @@ export class Conversation {
                 }),
             );
         }
+        if (host.name === "tab" && !host.isLoaded)
+            acts.push(button("edit", "Choose another model", () => this.page.openModels()));
         if (error.name === "KeyError") acts.push(button("edit", "Enter the key", () => this.page.openKey()));
         turn.fail(sentence(error), acts);
         this.announce(sentence(error));

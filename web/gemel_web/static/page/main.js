@@ -2,7 +2,7 @@
 // text is generated.
 import { Cell } from "./cell.js";
 import { Conversation } from "./conversation.js";
-import { byId } from "./dom.js";
+import { button, byId, make } from "./dom.js";
 import { Figures } from "./figures.js";
 import { bytes, capital, ended, shortName } from "./format.js";
 import { Hosts } from "./hosts.js";
@@ -20,7 +20,8 @@ const settings = new Settings();
 const hosts = new Hosts();
 const figures = new Figures();
 const tools = new Tools(settings);
-const page = { hosts, settings, tools, figures, changed: () => show(), openKey };
+const openModels = () => byId("models").open_();
+const page = { hosts, settings, tools, figures, changed: () => show(), openKey, openModels };
 const talk = new Conversation(page);
 const cell = new Cell();
 const question = byId("question");
@@ -62,7 +63,7 @@ async function ask(text) {
     if (!text || talk.busy) return;
     if (hosts.current === hosts.tab && hosts.tab.source === null) {
         byId("status").textContent = "Choose a model first.";
-        byId("models").open_();
+        openModels();
         return;
     }
     question.value = "";
@@ -103,14 +104,13 @@ function composer() {
 /** Load a model into the tab and select the tab. `source` is an address, a short name or a File. */
 async function choose(source) {
     await talk.settle();
+    const before = { source: hosts.tab.source, host: hosts.current.name };
     hosts.tab.source = source;
-    if (typeof source === "string") cell.model = source;
     hosts.choose("tab");
-    settings.set("host", "tab");
-    await talk.busily((signal) => load(source, signal));
+    await talk.busily((signal) => load(source, signal, before));
 }
 
-async function load(source, signal) {
+async function load(source, signal, before) {
     const name = shortName(source);
     const bars = new ProgressView();
     const place = talk.note(`Loading ${name} in this tab.`, bars.element);
@@ -130,18 +130,44 @@ async function load(source, signal) {
         const visits = info.why_uncached === null ? "" : ` Each visit downloads it: ${info.why_uncached}.`;
         say(`${name} runs in this tab: ${many}, ${info.isa}.${visits}${base}`);
     } catch (error) {
-        const offer = hosts.why("native") === null ? " You can choose the native server above." : "";
         if (signal.aborted) {
             remember(source);
             say(`Loading ${name} was stopped. Your next question resumes it.`);
-        } else say(`${ended(`${name} could not be loaded in this tab: ${error.message}`)}${offer}`);
+        } else {
+            const offer = before.host === "tab" && hosts.why("native") === null;
+            const instead = offer ? " You can choose the native server above." : "";
+            say(`${ended(`${name} could not be loaded in this tab: ${error.message}`)}${instead}`);
+            goBack(before);
+        }
+        if (before.source !== null && before.source !== source) place.append(goOn(before.source));
     }
     bars.element.remove();
 }
 
-/** Start with this model on the next visit. A file can't be reopened then. */
+/** Choose what was chosen before a model that could not be loaded. */
+function goBack({ source, host }) {
+    hosts.tab.source = source;
+    hosts.choose(host);
+}
+
+/** A button that goes on with a model: it is still loaded, or is loaded again. */
+function goOn(source) {
+    const row = make("p", { class: "row" });
+    const press = () => {
+        row.remove();
+        if (hosts.tab.source !== source || !hosts.tab.isLoaded) choose(source);
+        question.focus();
+    };
+    row.append(button("again", `Go on with ${shortName(source)}`, press));
+    return row;
+}
+
+/** Start with this model on the next visit, if it is not a file: that can't be reopened. The Python cell opens it. */
 function remember(source) {
-    if (typeof source === "string") settings.set("model", source);
+    settings.set("host", "tab");
+    if (typeof source !== "string") return;
+    settings.set("model", source);
+    cell.model = source;
 }
 
 function chooseServed(alias) {

@@ -56,10 +56,16 @@ export class TabHost {
         const source = this.source;
         const why = unable();
         if (why !== null) throw Object.assign(new Error(why), { unable: true });
+        const before = this.#loaded;
         this.#loaded = null;
-        const info = await this.gemel.load(source, { prompt, signal, onProgress });
-        this.#loaded = source;
-        return info;
+        try {
+            const info = await this.gemel.load(source, { prompt, signal, onProgress });
+            this.#loaded = source;
+            return info;
+        } catch (error) {
+            if (this.info !== null) this.#loaded = before; // the new file was no good, and the model before goes on
+            throw error;
+        }
     }
 
     /**
