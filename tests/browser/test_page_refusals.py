@@ -142,7 +142,7 @@ CHATS = {
 }  # fmt: skip
 OTHERS = {
     "gemel.generate('a', {prompt: 'b'}).result": ("generate", "prompt", ": it is an option of load and embed"),
-    "gemel.generate('a', {tools: []}).result": ("generate", "tools", ": it is an option of chat"),
+    "gemel.generate('a', {tools: []}).result": ("generate", "tools", ": it is an option of chat and count"),
     "gemel.generate('a', {kvType: 'f16'}).result": ("generate", "kvType", "; did you mean 'kv_type'?"),
     "gemel.embed('a', {texts: 'b'})": ("embed", "texts", ""),
     "gemel.embed('a', {normalise: true})": ("embed", "normalise", "; did you mean 'normalize'?"),

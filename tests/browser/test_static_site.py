@@ -99,11 +99,12 @@ def test_the_sites_page_answers_and_goes_on_to_when_its_server_is_gone(
         assert page.page.evaluate("crossOriginIsolated")   # by its service worker
         assert page.page.get_by_label("Native server", exact=True).is_disabled()
         assert page.ask("Hello").split() == wanted[0].split()
-        assert page.last.locator(".foot").inner_text().split() == ["Copy", "Regenerate"]
+        assert page.last.locator(".foot").inner_text().split() == ["Continue", "Copy", "Regenerate"]
         page.page.wait_for_function(WHOLE)
         process.terminate()
         process.wait()
         page.open()
+        page.page.locator("#new").click()   # the conversation is still there
         assert page.ask("Hello").split() == wanted[0].split()
         assert page.ask("More").split() == wanted[1].split()
         assert (page.noise(), page.foreign()) == ([], [])

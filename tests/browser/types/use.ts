@@ -15,6 +15,7 @@ const said = [
 const seed: number | bigint = (await gemel.chat(said, { seed: 2n ** 60n, logit_bias: { 5: -1 }, stop: null }).result)
     .seed;
 const uncached: string | null = info.why_uncached;
+(await gemel.count([{ role: "user", content: "Hi" }], { template_options: { a: 1 } })).toFixed();
 const one: Float32Array = await gemel.embed("a");
 const many: Float32Array[] = await gemel.embed(["a"], { pooling: "last" });
 const shown: string | null = await gemel.run("1 + 1", { onOutput: (text, stream) => console.log(stream, text) });

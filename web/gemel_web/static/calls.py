@@ -26,6 +26,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "load": ("threads", "isa", "prompt", "cache", "overrides", "onProgress", "signal"),
     "generate": (*OF_ANSWERS, "special", "n_ctx", "kv_type"),
     "chat": (*OF_ANSWERS, *ENDINGS, *OF_CHAT, *OF_TOOLS, *IN_PAGE, "template_options"),
+    "count": ("template", "tools", "template_options", *ENDINGS),
     "embed": ("pooling", "normalize", "truncate_dim", "prompt", "overflow"),
 }
 BUFFERS = {   # memoryviews' formats

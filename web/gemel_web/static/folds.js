@@ -15,9 +15,13 @@ export class Folds {
     #thought = null; // the open one: {element, title, text, begun}
     #calls = new Map(); // ToolCall -> its view
 
-    constructor() {
+    /** @param {boolean} isTimed  say how long the model thought: the parts come as it writes them */
+    constructor(isTimed = true) {
         this.element = make("div", "folds");
+        this.#isTimed = isTimed;
     }
+
+    #isTimed;
 
     /** Take the next part of an answer; a text closes what was thought before it. */
     take({ kind, text, call }) {
@@ -50,7 +54,7 @@ export class Folds {
     #close() {
         if (this.#thought === null) return;
         const { element, title, begun } = this.#thought;
-        title.textContent = `Thought for ${words(performance.now() - begun)}`;
+        title.textContent = this.#isTimed ? `Thought for ${words(performance.now() - begun)}` : "Thoughts";
         element.open = false;
         this.#thought = null;
     }

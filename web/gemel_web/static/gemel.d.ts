@@ -290,6 +290,11 @@ export interface EmbedOptions {
     overflow?: "error" | "chunk" | null;
 }
 
+export type CountOptions = Pick<
+    ChatOptions,
+    "template" | "tools" | "template_options" | "continue_final_message" | "add_generation_prompt"
+>;
+
 export interface RunOptions {
     onOutput?: ((text: string, stream: "stdout" | "stderr") => void) | null;
 }
@@ -303,6 +308,8 @@ export class Gemel {
     load(model: ModelSource, options?: LoadOptions | null): Promise<Info>;
     generate(prompt: string | ArrayLike<number>, options?: GenerateOptions | null): Generation;
     chat(messages: Message[], options?: ChatOptions | null): Generation<ChatResult>;
+    /** How many tokens a text, ids or messages have as a prompt, with the chat template. */
+    count(prompt: string | ArrayLike<number> | Message[], options?: CountOptions | null): Promise<number>;
     embed(text: string, options?: EmbedOptions | null): Promise<Float32Array>;
     embed(texts: string[], options?: EmbedOptions | null): Promise<Float32Array[]>;
     /** Send a request to the loaded model's OpenAI API. Only an address's path and query matter. */

@@ -124,7 +124,9 @@ export class Gemel {
         this.info = null;
         this.#stopTools();
         const number = ++this.#loads;
-        const kept = (info) => number === this.#loads && (this.info = info); // the one that was to be replaced
+        const kept = (info) => {
+            if (number === this.#loads) this.info = info; // of the model that was to be replaced
+        };
         const { answer, stop } = this.#ask("load", source, rest, { progress, kept });
         signal?.addEventListener("abort", stop, { once: true });
         try {
@@ -158,6 +160,11 @@ export class Gemel {
             begun.answer.catch(() => {}).then(() => this.#chats.delete(rounds));
             return begun;
         });
+    }
+
+    /** @returns {Promise<number>} how many tokens a text, ids or messages have as a prompt, with the chat template */
+    async count(prompt, options) {
+        return this.#ask("count", prompt, optionsOf("count", options)).answer;
     }
 
     /** @returns {Promise<Float32Array | Float32Array[]>} one vector per text */
@@ -332,8 +339,7 @@ export class Gemel {
         else if (kind === "error") {
             if (data.info) call.listener.kept?.(data.info);
             this.#fail(id, data.error);
-        }
-        else {
+        } else {
             this.#calls.delete(id);
             if (this.info !== null && data.memory) this.info = { ...this.info, memory: data.memory };
             call.resolve(data.value ?? null);

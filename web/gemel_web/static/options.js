@@ -1,6 +1,14 @@
 // Checks of what a page passes to gemel: options are plain objects with known names, and a worker can receive them.
 
-const SUBJECTS = { load: "model", generate: "prompt", chat: "messages", embed: "texts", run: "code", delete: "name" };
+const SUBJECTS = {
+    load: "model",
+    generate: "prompt",
+    chat: "messages",
+    count: "prompt",
+    embed: "texts",
+    run: "code",
+    delete: "name",
+};
 const IN_PAGE = ["onProgress", "signal"]; // options of load that Python does not get
 const LOAD = [...IN_PAGE, "threads", "isa", "prompt", "cache", "overrides"];
 const CUTOFF = 1 / 3; // how much of a name may differ from the one that was meant

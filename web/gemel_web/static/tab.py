@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 PACE = 0.03          # minimum seconds between two messages of one call
 CELL = "<cell>"      # the file name of a page's program in tracebacks
-SUBJECTS = {"generate": "prompt", "chat": "messages", "embed": "texts", "run": "code", "delete": "name"}
+SUBJECTS = {
+    "generate": "prompt", "chat": "messages", "count": "prompt", "embed": "texts", "run": "code", "delete": "name",
+}  # fmt: skip
 ENDLESS = {"max_tokens": "leave it out for no limit", "top_k": "pass 0 for no limit"}   # what Infinity may mean there
 Post = Callable[..., None]
 
@@ -277,7 +279,7 @@ class Tab:
             gemel.browser.configure(models_url=models)
         self._methods: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
             "load": self.load, "generate": self.generate, "chat": self.chat, "embed": self.embed, "run": self.run,
-            "fetch": self.fetch, "list": self.list_cache, "delete": self.delete_cached,
+            "count": self.count, "fetch": self.fetch, "list": self.list_cache, "delete": self.delete_cached,
         }  # fmt: skip
 
     def handle(self, message: Any) -> None:  # noqa: ANN401
@@ -421,6 +423,12 @@ class Tab:
             calls.continued(messages, options), template_options=values, **opened, **options
         )
         return self._answer(call, call.generation, is_checked=options.get("strict") is False)
+
+    async def count(self, call: Call, prompt: Any, options: dict[str, Any]) -> int:  # noqa: ANN401
+        """Return how many tokens an answer to a prompt or messages begins with."""
+        values = options.pop("template_options", {})
+        calls.check_template_options(values, lambda name: calls.reads(self._model, name, options))
+        return len(self._loaded().prompt_ids(prompt, **options, **values))
 
     async def _answer(self, call: Call, generation: gemel.Generation, *, is_checked: bool) -> dict[str, Any]:
         """As _stream; the result has reasoning and calls, too."""

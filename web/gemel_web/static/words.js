@@ -5,6 +5,7 @@ export const mb = (bytes) => (bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0);
 
 /** Describe the progress of a load in words. @param {import("./gemel.js").Progress} progress */
 export function words({ stage, done, total, speed, left }) {
+    if (stage === "offline") return "No network: this goes on when it is back";
     if (stage === "start") return "Starting Python";
     if (stage === "prefill") return `Reading the prompt: layer ${done} of ${total}`;
     const what = stage === "download" ? "Downloading" : "Loading";

@@ -7,6 +7,9 @@ const ICONS = {
     edit: ["M4 20h4L19 9l-4-4L4 16z"],
     twin: ["M4 8h16", "M4 16h16"],
     done: ["M5 12.5l4.5 4.5L19 7.5"],
+    left: ["M14 6l-6 6 6 6"],
+    right: ["M10 6l6 6-6 6"],
+    save: ["M12 4v11", "M7 10l5 5 5-5", "M5 20h14"],
     remove: ["M5 7h14", "M9 7V4h6v3", "M7 7l1 13h8l1-13"],
 };
 

@@ -76,9 +76,10 @@ export class Figures {
         return speed;
     }
 
-    end({ usage, timings }, info) {
+    /** @param {number | null} context  how many tokens prompt and answer may have */
+    end({ usage, timings }, info, context) {
         this.engine(info);
-        const n_ctx = info ? ` of ${count(info.default_n_ctx)}` : "";
+        const n_ctx = context === null ? "" : ` of ${count(context)}`;
         if (usage.prompt_tokens !== null)
             this.#set("tokens", `${count(usage.prompt_tokens + usage.completion_tokens)}${n_ctx}`);
         if (timings.first_token_s) this.#set("first", seconds(timings.first_token_s));

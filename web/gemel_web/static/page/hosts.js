@@ -4,6 +4,8 @@ import { shortName } from "./format.js";
 import { NativeHost } from "./native.js";
 import { TabHost, unable } from "./tab.js";
 
+const [SHORTEST, LONGEST] = [1000, 30_000]; // milliseconds between two looks for a server that is away
+
 export class Hosts extends EventTarget {
     #radios;
 
@@ -34,6 +36,31 @@ export class Hosts extends EventTarget {
         if (this.tab.source === null) return "no model is chosen for the tab";
         if (this.why(name) !== null) return this.why(name);
         return shortName(this.tab.source) === this.native.model ? null : "the two hosts have different models";
+    }
+
+    /** See whether the server is out of reach; if it is, notice when it is back (event "back"). */
+    async watch() {
+        if (this.#watching) return;
+        await this.native.look();
+        this.show();
+        if (this.native.why === null) return;
+        this.#watching = true;
+        this.#waitFor();
+    }
+
+    #watching = false;
+
+    async #waitFor() {
+        for (let pause = SHORTEST; this.native.why !== null; pause = Math.min(LONGEST, 2 * pause)) {
+            await Promise.race([
+                new Promise((resolve) => setTimeout(resolve, pause)),
+                new Promise((resolve) => addEventListener("online", resolve, { once: true })),
+            ]);
+            await this.native.look();
+        }
+        this.#watching = false;
+        this.show();
+        this.dispatchEvent(new Event("back"));
     }
 
     choose(name) {

@@ -1,11 +1,15 @@
 // gemel's own page: connects its parts. A host (tab.js, native.js) answers questions; this file knows nothing of how
 // text is generated.
 import { Cell } from "./cell.js";
+import { ChatsPanel } from "./chats_panel.js";
 import { Conversation } from "./conversation.js";
+import { Counter } from "./counter.js";
 import { button, byId, make } from "./dom.js";
+import { draftOf, keepDraft } from "./draft.js";
 import { Figures } from "./figures.js";
 import { bytes, capital, ended, shortName } from "./format.js";
 import { Hosts } from "./hosts.js";
+import { Kept } from "./kept.js";
 import { ModelsPanel } from "./models.js";
 import { ObjectPanel } from "./object.js";
 import { offlineLine } from "./offline_line.js";
@@ -13,6 +17,7 @@ import { ProgressView } from "./progress.js";
 import { Settings } from "./settings.js";
 import { settingsPanel } from "./settings_panel.js";
 import { dialog, sheets } from "./sheets.js";
+import { Store } from "./store.js";
 import { unable } from "./tab.js";
 import { Tools } from "./tools.js";
 
@@ -20,14 +25,22 @@ const settings = new Settings();
 const hosts = new Hosts();
 const figures = new Figures();
 const tools = new Tools(settings);
+const store = new Store();
+const kept = new Kept(store, (words) => talk.note(words));
 const openModels = () => byId("models").open_();
-const page = { hosts, settings, tools, figures, changed: () => show(), openKey, openModels };
+const page = { hosts, settings, tools, figures, kept, changed: () => show(), openKey, openModels };
 const talk = new Conversation(page);
 const cell = new Cell();
+const counter = new Counter(page, (text) => talk.messagesFor(text));
 const question = byId("question");
 let resolveConfigured; // call when config.json has been read
 const configured = new Promise((resolve) => (resolveConfigured = resolve));
 let offered = []; // models of this site: {alias, url, size}
+
+const WHERE_TEXT_GOES = {
+    tab: "A language model that runs in this tab. Nothing you type leaves this device.",
+    native: `A language model on the server of this page. What you type is sent to ${location.host}, and nowhere else.`,
+};
 
 // ---- What is shown --------------------------------------------------------------------------------------------------
 
@@ -37,6 +50,7 @@ function show() {
     byId("send").hidden = talk.busy;
     byId("stop").hidden = !talk.busy;
     byId("new").disabled = talk.isEmpty;
+    byId("private").hidden = !kept.isPrivate;
     byId("model-name").textContent = name ?? "choose a model";
     const { tab, current } = hosts;
     const size = offered.find(({ url }) => url === tab.source)?.size ?? tab.source?.size;
@@ -46,6 +60,7 @@ function show() {
     byId("model-state").textContent = state;
     byId("model-state").title = uncached ?? "";
     byId("ready-model").textContent = name === null ? "none: choose one above" : `${name}${state ? `, ${state}` : ""}`;
+    byId("lead").textContent = WHERE_TEXT_GOES[current.name];
     byId("ready-host").textContent = current === tab ? "this tab" : "the native server";
     byId("ready-why").textContent = current === tab && hosts.native.why !== null ? `: ${hosts.native.why}` : "";
     document.documentElement.dataset.host = current.name;
@@ -66,10 +81,46 @@ async function ask(text) {
         openModels();
         return;
     }
-    question.value = "";
+    type("");
+    keep();
     byId("status").textContent = "";
     await talk.ask(text);
     if (document.activeElement === document.body) question.focus({ preventScroll: true });
+}
+
+/** Put a text into the message field. */
+function type(text) {
+    question.value = text;
+    grow();
+    counter.typed(text);
+}
+
+/** Keep what is typed, for a reload. */
+function keep() {
+    if (!kept.isPrivate) keepDraft(kept.id, question.value);
+}
+
+/** Browsers without field-sizing. */
+function grow() {
+    if (!CSS.supports("field-sizing", "content")) question.rows = Math.min(8, question.value.split("\n").length);
+}
+
+/** Begin a new conversation. */
+async function fresh(options) {
+    await talk.clear(options);
+    type(kept.isPrivate ? "" : draftOf(kept.id));
+    question.focus();
+}
+
+/** Open a kept conversation. */
+async function open(id, how) {
+    try {
+        if (!(await talk.open(id, how))) return;
+    } catch (error) {
+        talk.note(`The conversation could not be opened: ${error.message}.`);
+        return;
+    }
+    type(draftOf(kept.id));
 }
 
 function composer() {
@@ -83,17 +134,16 @@ function composer() {
         event.preventDefault();
         ask(question.value.trim());
     });
-    if (!CSS.supports("field-sizing", "content")) {
-        question.addEventListener("input", () => (question.rows = Math.min(8, question.value.split("\n").length)));
-    }
+    question.addEventListener("input", () => {
+        grow();
+        keep();
+        counter.typed(question.value);
+    });
     byId("stop").addEventListener("click", () => talk.stop());
     byId("ideas").addEventListener("click", ({ target }) => {
         if (target instanceof HTMLButtonElement) ask(target.textContent);
     });
-    byId("new").addEventListener("click", () => {
-        talk.clear();
-        question.focus();
-    });
+    byId("new").addEventListener("click", () => fresh());
     document.addEventListener("keydown", (event) => {
         if (event.key === "Escape" && talk.busy && document.querySelector("dialog[open]") === null) talk.stop();
     });
@@ -229,6 +279,8 @@ async function begin() {
     dialog("settings", "open-settings");
     const models = new ModelsPanel({ hosts, choose, chooseServed }, byId("models"), offered);
     dialog("models", "open-models", () => Object.assign(models, { offered }).show());
+    const chats = new ChatsPanel({ store, kept, open, fresh }, byId("chats"));
+    dialog("chats", "open-chats", () => chats.show());
     dialog("object", "open-object");
     dialog("tools", "open-tools");
     new ObjectPanel({ hosts, settings, configured, isBusy: () => talk.busy });
@@ -253,8 +305,11 @@ async function begin() {
         talk.note(`You chose the native server last time, but ${hosts.native.why}. This tab answers instead.`);
     }
     hosts.addEventListener("change", show);
+    hosts.addEventListener("back", () => talk.note("The native server is back."));
     hosts.addEventListener("chosen", ({ detail }) => settings.set("host", detail));
     hosts.show();
+    if (kept.before === null) type(draftOf(kept.id));
+    else await open(kept.before, { isStart: true });
     show();
     document.documentElement.dataset.ready = "";
 }

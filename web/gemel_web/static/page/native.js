@@ -3,20 +3,26 @@
 import { Generation } from "../generation.js";
 import { Rounds } from "../rounds.js";
 
+export const AWAY = "AwayError"; // the server can't be reached, or has ended its answer early
 const BROKEN = "the native server's answer ended early";
+const SILENT = "the native server does not answer: it is off, or the network is";
 const HEADERS = { "Gemel-Host": "native" };
+
+const away = (words) => Object.assign(new Error(words), { name: AWAY });
 
 /** The server's error message as an Error. */
 async function errorOf(answer) {
     const text = await answer.text();
     let message = text.slice(0, 300) || answer.statusText;
+    let code;
     try {
-        message = JSON.parse(text).error.message;
+        ({ message, code } = JSON.parse(text).error);
     } catch {
         // not the API's JSON: keep the text
     }
     const error = new Error(`the native server says: ${message} (${answer.status})`);
-    error.name = answer.status === 401 ? "KeyError" : "ServerError";
+    error.name =
+        answer.status === 401 ? "KeyError" : code === "context_length_exceeded" ? "ContextError" : "ServerError";
     return error;
 }
 
@@ -36,7 +42,7 @@ export async function* events(body) {
             if (data) yield JSON.parse(data);
         }
     }
-    throw new Error(BROKEN);
+    throw away(BROKEN);
 }
 
 async function* readAll(stream) {
@@ -110,14 +116,13 @@ export class NativeHost {
             if (!this.models.includes(this.model)) this.model = this.models[0] ?? null;
             this.why = this.model === null ? "the native server serves no model" : null;
         } catch (error) {
-            this.why =
-                error.name === "ServerError" ? error.message : `the native server does not answer (${error.message})`;
+            this.why = error.name === "ServerError" ? error.message : SILENT;
         }
     }
 
     /** Like TabHost.answer. The speed is measured in the page. */
     async answer(messages, options, { signal, onBegin, onPart }) {
-        if (this.wantsKey || this.model === null) await this.look();
+        if (this.wantsKey || this.model === null || this.why === SILENT) await this.look();
         if (this.wantsKey)
             throw Object.assign(
                 new Error(
@@ -127,7 +132,7 @@ export class NativeHost {
                 ),
                 { name: "KeyError" },
             );
-        if (this.why !== null) throw new Error(this.why);
+        if (this.why !== null) throw this.why === SILENT ? away(SILENT) : new Error(this.why);
         signal.throwIfAborted();
         let where = null;
         const ask = (said, asked, listener) =>
@@ -154,7 +159,25 @@ export class NativeHost {
         // n_ctx is left out: the server has its own context.
         const body = { model: this.model, messages, ...options, stream: true, stream_options: { include_usage: true } };
         const headers = this.#headers({ "Content-Type": "application/json" });
-        return fetch("v1/chat/completions", { method: "POST", headers, body: JSON.stringify(body), signal });
+        const request = fetch("v1/chat/completions", { method: "POST", headers, body: JSON.stringify(body), signal });
+        return request.catch((error) => {
+            throw signal.aborted ? error : away(SILENT); // a TypeError that says only that it failed
+        });
+    }
+
+    /** How many tokens messages have, or null if the server can't say. */
+    async count(messages) {
+        if (this.why !== null || this.model === null) return null;
+        const [system, rest] =
+            messages[0]?.role === "system" ? [messages[0].content, messages.slice(1)] : [undefined, messages];
+        const headers = this.#headers({ "Content-Type": "application/json" });
+        const body = JSON.stringify({ model: this.model, system, messages: rest });
+        try {
+            const answer = await fetch("v1/messages/count_tokens", { method: "POST", headers, body });
+            return answer.ok ? (await answer.json()).input_tokens : null;
+        } catch {
+            return null; // out of reach, which the next question reports
+        }
     }
 }
 
@@ -178,7 +201,7 @@ async function read(body, run, hear, signal) {
             take(event, run, hear);
         }
     } catch (error) {
-        if (!signal.aborted) throw error instanceof TypeError ? new Error(BROKEN) : error; // a network error
+        if (!signal.aborted) throw error instanceof TypeError ? away(BROKEN) : error; // a network error
     }
 }
 

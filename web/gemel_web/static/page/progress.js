@@ -1,14 +1,19 @@
 // Two bars while a model loads: the upper one shows the download, the lower one the loading.
 import { words } from "../words.js";
 import { make } from "./dom.js";
+import { keepsModels } from "./tab.js";
+
+const keeps = keepsModels(); // a promise
 
 export class ProgressView {
     #download = make("progress", { max: "1", class: "arrives", "aria-label": "Downloading" });
     #load = make("progress", { max: "1", class: "made", value: "0", "aria-label": "Loading" });
     #words = make("span", { class: "words" }, "Starting");
     #downloads = false;
+    #kept = ""; // that the download is the only one
 
     constructor() {
+        keeps.then((is) => (this.#kept = is ? " · once, kept in this browser" : " · not kept in this browser"));
         this.element = make(
             "div",
             { class: "loading" },
@@ -28,6 +33,7 @@ export class ProgressView {
             this.#load.value = part;
             if (stage === "load" && !this.#downloads) this.#download.value = Math.max(part, this.#download.value);
         }
-        if (stage === "download" || !this.#downloads) this.#words.textContent = words(progress);
+        if (stage === "download" && this.#downloads) this.#words.textContent = words(progress) + this.#kept;
+        else if (stage === "offline" || !this.#downloads) this.#words.textContent = words(progress);
     }
 }

@@ -68,8 +68,8 @@ export const FIELDS = {
         min: 1,
         ok: (x) => whole(x) && x >= 1,
         range: "an integer, at least 1",
-        empty: "until the context is full",
-        help: "the answer stops after this many tokens",
+        empty: "a quarter of the context, up to 2048",
+        help: "the answer stops after this many tokens; Continue goes on",
     },
     reasoning_budget: {
         label: "Reasoning limit (tokens)",
@@ -112,6 +112,12 @@ export function wrongWith(name, value) {
     if (typeof value === "number" && Number.isFinite(value) && field.ok(value)) return null;
     return `${field.label}: must be ${field.range}`;
 }
+
+/** The fields of an answer's options that are valid: stored ones may be anything. */
+export const validOptions = (options) =>
+    Object.fromEntries(
+        Object.entries(options ?? {}).filter(([name, value]) => Object.hasOwn(FIELDS, name) && !wrongWith(name, value)),
+    );
 
 function accepts(name, value) {
     return name in FIELDS ? wrongWith(name, value) === null : OTHERS[name].ok(value);

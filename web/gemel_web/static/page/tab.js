@@ -30,6 +30,14 @@ export async function keepsModels() {
 /** Whether an error means that the tab can't run the model. */
 export const isUnable = (error) => error.unable === true || UNABLE.includes(error.name);
 
+/** Wait until there is a network; rejects if the visitor stops. */
+function online(signal) {
+    return new Promise((resolve, reject) => {
+        addEventListener("online", resolve, { once: true, signal });
+        signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+}
+
 export class TabHost {
     name = "tab";
     label = "This tab";
@@ -57,15 +65,24 @@ export class TabHost {
         const why = unable();
         if (why !== null) throw Object.assign(new Error(why), { unable: true });
         const before = this.#loaded;
-        this.#loaded = null;
-        try {
-            const info = await this.gemel.load(source, { prompt, signal, onProgress });
-            this.#loaded = source;
-            return info;
-        } catch (error) {
-            if (this.info !== null) this.#loaded = before; // the new file was no good, and the model before goes on
-            throw error;
+        for (;;) {
+            this.#loaded = null;
+            try {
+                const info = await this.gemel.load(source, { prompt, signal, onProgress });
+                this.#loaded = source;
+                return info;
+            } catch (error) {
+                if (this.info !== null) this.#loaded = before; // the new file was no good, and the model before goes on
+                if (navigator.onLine || signal?.aborted || error.name !== "SourceError") throw error;
+                onProgress?.({ stage: "offline", done: 0, total: 0 });
+                await online(signal);
+            }
         }
+    }
+
+    /** How many tokens messages have, or null while no model is loaded. */
+    async count(messages) {
+        return this.isLoaded ? this.gemel.count(messages) : null;
     }
 
     /**

@@ -1,6 +1,7 @@
 // Shows one question and its answer. The owner makes the answer, and handles the visitor's actions (edit, again, twin).
 import { Folds } from "../folds.js";
-import { button, copier, make, mark } from "./dom.js";
+import { button, copier, icon, make, mark } from "./dom.js";
+import { BROKEN, LOOP, STOPPED } from "./ends.js";
 import { count, rate, seconds } from "./format.js";
 import { Markdown } from "./markdown.js";
 import { ProgressView } from "./progress.js";
@@ -12,9 +13,35 @@ export function badge(host) {
     return make("span", { class: "badge", "data-host": host }, mark(host), LABELS[host] ?? LABELS.unknown);
 }
 
+/** The buttons that show the other versions of a question, and which one this is. */
+function versionsOf(turn, { at, of }) {
+    const isEnd = (one) => one < 0 || one >= of;
+    const step = (by, name, label) =>
+        make(
+            "button",
+            {
+                type: "button",
+                class: `act step${isEnd(at + by) ? " ends" : ""}`,
+                "aria-label": label,
+                disabled: isEnd(at + by),
+                on: { click: () => turn.wants.version(turn, at + by) },
+            },
+            icon(name),
+        );
+    return make(
+        "span",
+        { class: "versions", role: "group", "aria-label": "Versions" },
+        step(-1, "left", "Version before"),
+        make("span", { class: "which" }, `${at + 1}/${of}`),
+        step(1, "right", "Next version"),
+    );
+}
+
 export class Turn {
-    /** @param {string} question  @param {{edit: Function, again: Function, twin: Function}} wants */
-    constructor(question, wants) {
+    /** @param {object} node  of Branches  @param {{edit: Function, again: Function, twin: Function}} wants */
+    constructor(node, wants) {
+        const { question } = node;
+        this.node = node;
         this.question = question;
         this.answer = null; // the text, once it is complete
         this.messages = []; // what the answer added to the conversation
@@ -41,7 +68,7 @@ export class Turn {
         );
         this.element = make(
             "section",
-            { class: "turn", "aria-label": `Question: ${question.slice(0, 80)}` },
+            { class: "turn", role: "group", "aria-label": `Question: ${question.slice(0, 80)}` },
             this.#asked,
             reply,
         );
@@ -55,6 +82,7 @@ export class Turn {
     #work; // reasoning and calls
     #folds = null;
     #calls = [];
+    #begun = []; // calls of earlier requests
     #body;
     #foot;
     #loading = null;
@@ -67,6 +95,8 @@ export class Turn {
             button("edit", "Edit", () => this.#edit()),
             copier(() => this.question),
         );
+        const versions = this.wants.versions(this);
+        if (versions.of > 1) acts.append(versionsOf(this, versions));
         this.#asked.replaceChildren(make("h2", { class: "question", dir: "auto" }, this.question), acts);
     }
 
@@ -91,7 +121,7 @@ export class Turn {
         });
         const ask = make("button", { type: "button", class: "plain primary", on: { click: send } }, "Ask again");
         const leave = make("button", { type: "button", class: "plain", on: { click: cancel } }, "Cancel");
-        const words = make("span", { class: "help" }, this.wants.losses(this));
+        const words = make("span", { class: "help" }, this.wants.keeps(this));
         const title = make("h2", { class: "hidden" }, `Edit: ${this.question}`);
         this.#asked.replaceChildren(
             make("div", { class: "editing" }, title, text, make("div", { class: "row" }, ask, leave, words)),
@@ -101,11 +131,15 @@ export class Turn {
 
     // ---- While it is being answered ---------------------------------------------------------------------------------
 
-    begin(host) {
+    /** Begin an answer, or go on with `begun`, which is shown. */
+    begin(host, begun) {
         this.answer = null;
         this.#body.replaceChildren();
-        this.#folds = new Folds();
-        this.#work.replaceChildren(this.#folds.element);
+        this.#begun = begun?.calls ?? [];
+        if (begun === null) {
+            this.#folds = new Folds();
+            this.#work.replaceChildren(this.#folds.element);
+        }
         this.#foot.replaceChildren();
         this.element.classList.remove("failed");
         this.#where.replaceChildren(badge(host.name));
@@ -113,6 +147,8 @@ export class Turn {
         this.#loading = null;
         this.#progress.replaceChildren();
         this.#markdown = new Markdown(this.#body);
+        if (begun !== null) this.#markdown.feed(begun.text);
+        this.#markdown.render();
         this.element.setAttribute("aria-busy", "true");
     }
 
@@ -147,25 +183,20 @@ export class Turn {
 
     // ---- When it has ended ------------------------------------------------------------------------------------------
 
-    end(result) {
+    /** Show an answer; `result.why` says why it is not complete, or is "". `fresh`: tokens of the last request. */
+    end(result, fresh = result.usage.completion_tokens) {
         this.#settle();
         this.answer = result.text;
         this.messages = result.messages;
         this.#calls = result.calls;
         this.#where.replaceChildren(badge(result.where));
-        const { usage, timings, stop_reason: reason } = result;
-        this.stopped = reason === "cancelled";
-        this.tokens = usage.completion_tokens;
+        const { usage, timings, why } = result;
+        this.stopped = [STOPPED, LOOP, BROKEN].includes(why);
+        this.tokens = fresh;
         const facts = [`${count(usage.completion_tokens)} ${usage.completion_tokens === 1 ? "token" : "tokens"}`];
         if (timings.decode_tok_s) facts.push(`${rate(timings.decode_tok_s)} tokens/s`);
         if (timings.first_token_s) facts.push(`first token ${seconds(timings.first_token_s)}`);
-        if (this.stopped) facts.push("stopped");
-        if (reason === "length")
-            facts.push(
-                usage.completion_tokens === this.run.options.max_tokens
-                    ? "stopped at the answer limit"
-                    : "the context is full",
-            );
+        if (why) facts.push(why);
         this.#live.textContent = facts.join(" · ");
         this.#live.title = `seed ${result.seed}, ${result.model}`;
         if (!result.text.trim()) this.#body.append(make("p", { class: "help" }, "The model gave an empty answer."));
@@ -177,17 +208,48 @@ export class Turn {
         );
     }
 
-    /** What a call gave in this answer, if it is the same call: {result}. */
+    /** Show an answer that was given before; null: there is none. */
+    restore(answer) {
+        this.#folds = new Folds(false);
+        this.#work.replaceChildren(this.#folds.element);
+        if (answer === null) {
+            this.#body.replaceChildren(make("p", { class: "help" }, "This question has no answer."));
+            this.#foot.replaceChildren(button("again", "Ask again", () => this.wants.again(this)));
+            return;
+        }
+        const take = (part) => this.#folds.take(part);
+        if (answer.reasoning) take({ kind: "reasoning", text: answer.reasoning });
+        for (const call of answer.calls) {
+            take({ kind: "call", text: call.arguments, call });
+            if (call.result !== null) take({ kind: "result", text: call.result, call });
+        }
+        this.#markdown = new Markdown(this.#body);
+        this.#markdown.feed(answer.text);
+        this.end(answer);
+    }
+
+    /** Offer buttons for what can be done about an answer that is not complete, in the place of earlier ones. */
+    offer(acts) {
+        for (const one of this.#foot.querySelectorAll(".more")) one.remove();
+        this.#foot.prepend(...acts);
+    }
+
+    /** Say what happened below an answer; `acts` are further buttons. */
+    say(words, acts) {
+        this.#body.append(make("p", { class: "error" }, words));
+        this.#foot.append(...acts);
+    }
+
+    /** What a call gave in the last request's answer, if it is the same call: {result}. */
     replay({ index, name, arguments: given }) {
-        const was = this.#calls[index];
+        const was = this.#calls[index + this.#begun.length];
         const isSame = was?.name === name && was.arguments === given && was.result !== null;
         return isSame ? { result: was.result } : null;
     }
 
     #twin(where) {
         const other = where === "tab" ? "native" : "tab";
-        const why = this.wants.twinWhy(other);
-        if (why !== null) return null;
+        if (this.run === null || this.wants.twinWhy(other) !== null) return null;
         const press = () => this.wants.twin(this, other);
         return button("twin", other === "tab" ? "Compare with this tab" : "Compare with the server", press, {
             class: "act twin",
@@ -203,12 +265,27 @@ export class Turn {
         this.#foot.replaceChildren(...acts);
     }
 
+    /** The visitor stopped it before it began. */
+    halt(acts) {
+        this.#settle();
+        this.#live.textContent = STOPPED;
+        this.#body.replaceChildren(make("p", { class: "help" }, "Stopped before the first word."));
+        this.#foot.replaceChildren(...acts);
+    }
+
     #settle() {
         this.#folds?.end();
         this.#markdown?.end();
         this.#markdown = null;
         this.#progress.replaceChildren();
         this.element.removeAttribute("aria-busy");
+    }
+
+    /** Focus a button of the versions: the one that was pressed, or the other where it is at its end. */
+    focusVersions(isNext) {
+        const [before, next] = this.#asked.querySelectorAll(".step");
+        const [wanted, other] = isNext ? [next, before] : [before, next];
+        (wanted.disabled ? other : wanted).focus({ preventScroll: true });
     }
 
     focus() {
@@ -225,6 +302,7 @@ export class Turn {
     }
 
     lock(locked) {
-        for (const one of this.element.querySelectorAll("button:not(.copy)")) one.disabled = locked;
+        for (const one of this.element.querySelectorAll("button:not(.copy)"))
+            one.disabled = locked || one.classList.contains("ends");
     }
 }
