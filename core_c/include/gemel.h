@@ -518,7 +518,7 @@ GEMEL_API int gemel_sampler_use(gemel_sampler *sampler, const gemel_grammar *gra
 // The answer has at most n (at least 1) ids from here on, and the grammar closes it: ids after which too few are left
 // to end it are not allowed. Call it after gemel_sampler_use; that and gemel_sampler_reset end it. Returns the ids that
 // the rest takes, at most; when these are more than n, nothing changed. GEMEL_E_ARGUMENT: there is no grammar.
-// GEMEL_E_UNSUPPORTED: it has @unique rules.
+// GEMEL_E_UNSUPPORTED: no text was found that ends the answer with each item of @unique rules once.
 // GEMEL_E_GRAMMAR: the vocabulary lacks bytes that must follow, or finding out takes more memory or time than there is.
 GEMEL_API int gemel_sampler_close_within(gemel_sampler *sampler, int n);
 // 0: there is no grammar, or the answer needs more; 1: it may end here; 2: it is whole: nothing can follow, or no id is

@@ -226,10 +226,13 @@ def test_items_are_compared_as_values(bare: gemel.Model) -> None:
         assert not grammar.begins("[1,1e")
 
 
-def test_an_answer_goes_on_where_it_was_saved(words: Words) -> None:
+@pytest.mark.parametrize(("items", "limit"), [(ENUM, 0), (unique({"type": "string"}, 2, 4), 40)])
+def test_an_answer_goes_on_where_it_was_saved(words: Words, items: Any, limit: int) -> None:  # noqa: ANN401
     library = words.model._library
-    with words.model.grammar(json_schema=unique(ENUM, 0, 8)) as grammar:
+    with words.model.grammar(json_schema=unique(items, 0, 8)) as grammar:
         one, other = Walker(words.model, grammar), Walker(words.model, grammar)
+        for walker in (one, other) if limit else ():
+            walker.sampler._close_within(limit)
         with one.sampler, other.sampler:
             chance, steps = random.Random(3), 0
             while one.ends() < 2 and steps < 200:
@@ -257,10 +260,67 @@ def test_a_list_that_would_get_stuck_is_refused(bare: gemel.Model) -> None:
         assert caught.value.path == path
 
 
-def test_closing_within_a_limit_is_refused(tiny_model: Any) -> None:  # noqa: ANN401
-    schema = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
-    with pytest.raises(gemel.GemelError, match="uniqueItems"):
-        tiny_model().generate("a", json_schema=schema, max_tokens=20, close_at_max_tokens=True)
+CLOSED: dict[str, tuple[Any, int]] = {   # and how many tokens the shortest answer takes
+    "strings": (unique({"type": "string"}, 3, 9), 12),
+    "words": (unique(ENUM, 8, 9), 38),
+    "digits": (unique({"type": "integer", "minimum": 0, "maximum": 12}, 12, 13), 27),
+    "lists in lists": (unique(unique({"type": "string"}, 2, 4), 2, 9), 19),
+    "objects": (
+        unique({
+            "type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": {"type": "null"},
+        }, 2, 5), 13,
+    ),
+    "beside others": (
+        {"type": "object", "properties": {"a": {"type": "string"}, "b": unique(PAIR, 0, 9), "c": unique({}, 2, 9)},
+         "required": ["a", "b", "c"], "additionalProperties": False}, 25,
+    ),
+}   # fmt: skip
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_an_answer_is_closed_within_a_limit(words: Words, name: str) -> None:
+    schema, shortest = CLOSED[name]
+    chance, n_full = random.Random(3), 0
+    with words.model.grammar(json_schema=schema) as grammar:
+        with pytest.raises(gemel.ArgumentError, match=f"the shortest answer takes {shortest} tokens"):
+            Walker(words.model, grammar).sampler._close_within(shortest - 1)
+        for limit in [*range(shortest, shortest + 12), *range(shortest + 12, shortest + 60, 8)]:
+            walker, ids = Walker(words.model, grammar), list[int]()
+            walker.sampler._close_within(limit)
+            while walker.ends() < 2:
+                allowed = walker.allowed()
+                options = [id for id in words.ids if allowed[id]]
+                for id in chance.sample([id for id in words.ids if not allowed[id]], 9):
+                    with pytest.raises(gemel.ArgumentError):
+                        walker.accept(id)
+                signs = [id for id in options if words.pieces[id][-1:] in b'",:[]{}']
+                ids.append(chance.choice(signs if signs and chance.random() < 0.5 else options))
+                walker.accept(ids[-1])
+            n_full += len(ids) == limit
+            text = b"".join(words.pieces[id] for id in ids if words.has_text[id]).decode()
+            assert len(ids) <= limit
+            validate(json.loads(text), schema)
+            assert grammar.matches(text)
+    assert n_full
+
+
+def test_a_limit_that_is_far_leaves_a_mask(words: Words) -> None:
+    schema, chance = CLOSED["beside others"][0], random.Random(4)
+    with words.model.grammar(json_schema=schema) as grammar:
+        near, free = Walker(words.model, grammar), Walker(words.model, grammar)
+        near.sampler._close_within(1000)
+        for _ in range(60):
+            allowed = near.allowed()
+            assert allowed == free.allowed()
+            id = chance.choice([id for id in words.ids if allowed[id] and words.has_text[id]])
+            near.accept(id)
+            free.accept(id)
+
+
+def test_an_answer_that_can_not_be_closed_is_refused(bare: gemel.Model) -> None:
+    schema = unique({"type": "string", "pattern": "^a*$"}, 300, 300)   # its last items are long
+    with pytest.raises(gemel.ArgumentError, match="close_at_max_tokens: .*uniqueItems.*: ask for fewer items"):
+        bare.generate("a", json_schema=schema, max_tokens=20, close_at_max_tokens=True)
 
 
 @pytest.mark.parametrize("kind", ["numbers", "strings", "objects", "one long beginning"])

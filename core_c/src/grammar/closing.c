@@ -7,10 +7,16 @@ int closing_open(closing *c, const mask *k) {
     *c = (closing){0};
     int code = shortest_open(&c->to_end, k->m.r, k->t);
     c->of_set = array_new(SETS_MAX, sizeof *c->of_set), c->kept = array_new(k->n_words, sizeof *c->kept);
-    return code || !c->of_set || !c->kept ? GEMEL_E_MEMORY : GEMEL_OK;
+    int ok = !code && c->of_set && c->kept;
+    if (ok && k->unique)
+        ok = (c->lists = array_new(1, sizeof *c->lists)) != NULL && closing_lists_open(c->lists, k, &c->to_end);
+    return ok ? GEMEL_OK : GEMEL_E_MEMORY;
 }
 
-void closing_close(closing *c) { shortest_close(&c->to_end), free(c->of_set), free(c->kept); }
+void closing_close(closing *c) {
+    if (c->lists) closing_lists_close(c->lists);
+    shortest_close(&c->to_end), free(c->of_set), free(c->kept), free(c->lists);
+}
 
 // Sets are numbered behind those under them.
 static uint32_t needs(closing *c, const matcher *m, uint32_t set) {
@@ -78,6 +84,14 @@ static void keep_all_texts(keeping *p, uint32_t root) {
     keep_texts(p, space, k->m.now, 1);
 }
 
+static uint32_t needs_behind(const keeping *p, uint32_t set) {
+    if (!p->c->lists) return needs(p->c, &p->k->m, set);
+    seen_try(&p->k->unique->lists);
+    uint32_t n_ids = closing_lists_outside(p->c->lists, p->k, set);
+    seen_end_trial(&p->k->unique->lists);
+    return n_ids;
+}
+
 // Ids as such, and those that end a generation. An edge with an exception means nearly all ids: of such edges the best
 // one counts, and for its exception the best one that excepts another id.
 static void keep_ids(keeping *p) {
@@ -94,7 +108,7 @@ static void keep_ids(keeping *p) {
             const id_edge *e = &r->ids[at];
             if (matcher_is_stuck(m)) return;
             if (known.state != e->to || known.under != top.under)
-                known = (entry){e->to, top.under}, n_ids = needs(p->c, m, matcher_step_edge(m, e, top.under));
+                known = (entry){e->to, top.under}, n_ids = needs_behind(p, matcher_step_edge(m, e, top.under));
             m->work++;
             if (!e->is_negated) keep(p, e->id, n_ids);
             else if (n_ids < best) second = e->id == excepted ? second : best, best = n_ids, excepted = e->id;
@@ -132,7 +146,11 @@ int closing_needs(closing *c, mask *k, uint32_t *n_ids) {
     keeping p = {.c = c, .k = k, .least = NEVER};
     int code = GEMEL_OK;
     *n_ids = needs(c, &k->m, k->m.now);
-    if (k->drops_space && !k->is_begun && !matcher_may_end(&k->m, k->m.now)) {
+    if (c->lists) {
+        uint32_t found = closing_lists_find(c->lists, k);
+        if (found == NEVER && *n_ids != NEVER) code = GEMEL_E_UNSUPPORTED;
+        *n_ids = found;
+    } else if (k->drops_space && !k->is_begun && !matcher_may_end(&k->m, k->m.now)) {
         code = mask_fill(k);   // what is left after the first id depends on the id
         if (code == GEMEL_OK) code = keep_all(&p);
         *n_ids = shortest_sum(1, p.least);
@@ -141,7 +159,10 @@ int closing_needs(closing *c, mask *k, uint32_t *n_ids) {
     return code;
 }
 
-uint32_t closing_needs_after(closing *c, const mask *k, uint32_t set) { return needs(c, &k->m, set); }
+int closing_take(closing *c, mask *k, int32_t id, uint32_t set, uint32_t left) {
+    int ok = c->lists ? closing_lists_take(c->lists, k, id, set, left) : needs(c, &k->m, set) <= left;
+    return matcher_is_stuck(&k->m) ? GEMEL_E_GRAMMAR : ok ? GEMEL_OK : GEMEL_E_ARGUMENT;
+}
 
 // As `needs`, by the numbers of the saved sets; what is known of the matcher's own sets is overwritten.
 uint32_t closing_needs_at(closing *c, const uint8_t *place) {
@@ -160,7 +181,27 @@ uint32_t closing_needs_at(closing *c, const uint8_t *place) {
     return c->of_set[n];
 }
 
+// Where finding out takes more than there is, the first id of the text that is known is left.
+static int limit_lists(closing *c, mask *k, uint32_t left) {
+    keeping p = {.c = c, .k = k, .left = left};
+    int32_t first = closing_lists_first(c->lists);
+    for (int pass = 0; pass < 2; pass++) {
+        memset(c->kept, 0, k->n_words * sizeof *c->kept);
+        closing_lists_forget(c->lists);
+        closing_lists_keep(c->lists, k, left, c->kept);
+        keep_ids(&p);
+        if (!matcher_is_stuck(&k->m)) break;
+        matcher_tidy(&k->m, 1);
+        memset(c->kept, 0, k->n_words * sizeof *c->kept);
+    }
+    if (first >= 0) c->kept[first >> 5] |= 1u << (first & 31);
+    uint32_t any = 0;
+    for (size_t i = 0; i < k->n_words; i++) any |= k->bits[i] &= c->kept[i];
+    return any ? GEMEL_OK : GEMEL_E_GRAMMAR;
+}
+
 int closing_limit(closing *c, mask *k, uint32_t left) {
+    if (c->lists) return limit_lists(c, k, left);
     closing_worst *known = worst_of(c, &k->m);
     if (known->set == k->m.now && known->age == k->m.age && known->n_ids <= left) return GEMEL_OK;
     keeping p = {.c = c, .k = k, .left = left};
@@ -170,4 +211,42 @@ int closing_limit(closing *c, mask *k, uint32_t left) {
     uint32_t any = 0;
     for (size_t i = 0; i < k->n_words; i++) any |= k->bits[i] &= c->kept[i];
     return any ? GEMEL_OK : GEMEL_E_GRAMMAR;
+}
+
+// ---- Saving --------------------------------------------------------------------------------------------------------
+// The number of steps of the text that ends the answer, and the steps.
+
+size_t closing_save(const closing *c, uint8_t *data, size_t capacity) {
+    if (!c->lists) return 0;
+    uint32_t n = (uint32_t)c->lists->n_text;
+    size_t size = (sizeof n + n * sizeof *c->lists->text + 7) / 8 * 8;
+    if (size > capacity) return size;
+    memset(data, 0, size);
+    memcpy(data, &n, sizeof n);
+    if (n) memcpy(data + sizeof n, c->lists->text, n * sizeof *c->lists->text);
+    return size;
+}
+
+int closing_check(const closing *c, const uint8_t *data, size_t size) {
+    uint32_t n;
+    int32_t step;
+    if (!c->lists) return !size;
+    if (size < sizeof n) return 0;
+    memcpy(&n, data, sizeof n);
+    if (n > size / sizeof step || size != (sizeof n + n * sizeof step + 7) / 8 * 8) return 0;
+    for (uint32_t i = 0; i < n; i++) {
+        memcpy(&step, data + sizeof n + i * sizeof step, sizeof step);
+        if (step < 0) return 0;
+    }
+    return 1;
+}
+
+void closing_restore(closing *c, mask *k, const uint8_t *data) {
+    uint32_t n;
+    if (!c->lists) return;
+    memcpy(&n, data, sizeof n);
+    int32_t *steps = array_new(n, sizeof *steps);
+    if (steps && n) memcpy(steps, data + sizeof n, n * sizeof *steps);
+    closing_lists_restore(c->lists, k, steps, steps ? n : 0);
+    free(steps);
 }

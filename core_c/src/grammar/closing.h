@@ -1,8 +1,7 @@
 // An answer that is closed within a limit: of the ids that a mask allows, those after which enough ids are left to end
 // it. It never leaves the state without an id: the next one of the shortest text is always allowed.
 #pragma once
-#include "mask.h"
-#include "shortest.h"
+#include "closing_lists.h"
 
 enum { CLOSING_WORST = 256 };
 
@@ -17,17 +16,23 @@ typedef struct closing {
     uint32_t n_ids;   // of the whole answer; 0: it had begun when they would have been counted
     uint32_t *kept;   // [n_words] scratch: ids that stay allowed
     closing_worst worst[CLOSING_WORST];
+    closing_lists *lists;   // NULL: no list has each item once
 } closing;
 
 int closing_open(closing *c, const mask *k);   // GEMEL_E_MEMORY: close it, too
 void closing_close(closing *c);
 // The ids that the rest of the answer takes, at most; NEVER: the vocabulary can't write it.
-// GEMEL_E_GRAMMAR: as mask_fill.
+// GEMEL_E_GRAMMAR: as mask_fill. GEMEL_E_UNSUPPORTED: no text was found whose lists have each item once.
 int closing_needs(closing *c, mask *k, uint32_t *n_ids);
-// The same after an id that leads to a set.
-uint32_t closing_needs_after(closing *c, const mask *k, uint32_t set);
-// The same of a place that matcher_check took, unless it is the start of a message.
+// Take an id that mask_after read, which leads to a set. GEMEL_E_ARGUMENT: the rest takes more than `left`.
+int closing_take(closing *c, mask *k, int32_t id, uint32_t set, uint32_t left);
+// What closing_needs says of a place that matcher_check took, unless it is the start of a message.
 uint32_t closing_needs_at(closing *c, const uint8_t *place);
+// What is known of the rest besides, as bytes, a multiple of 8: nothing, unless lists have each item once. Returns how
+// many; writes them when that is at most `capacity`.
+size_t closing_save(const closing *c, uint8_t *data, size_t capacity);
+int closing_check(const closing *c, const uint8_t *data, size_t size);   // 1: `restore` takes it
+void closing_restore(closing *c, mask *k, const uint8_t *data);          // once the mask was restored
 // Of the ids in k->bits, keep those after which the rest takes `left` at most. 0, or GEMEL_E_GRAMMAR: none is kept, or
 // it takes more memory or time than there is.
 int closing_limit(closing *c, mask *k, uint32_t left);

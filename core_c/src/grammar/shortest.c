@@ -4,8 +4,6 @@
 #include "shortest.h"
 #include "../text/array.h"
 
-enum { READS_BYTE, READS_ID, SKIPS, CALLS, ENDS };   // how the shortest text of a state goes on
-
 typedef struct back {   // an edge, found by where it leads
     uint32_t from, next;
     uint32_t rule;   // CALLS
@@ -156,8 +154,8 @@ static int open_search(search *s) {
 }
 
 static void close_search(search *s) {
-    free(s->edges), free(s->first), free(s->first_call), free(s->next_call), free(s->target), free(s->size);
-    free(s->to), free(s->called), free(s->how), free(s->byte), free(s->is_settled), free(s->heap);
+    free(s->edges), free(s->first), free(s->first_call), free(s->next_call), free(s->target);
+    free(s->called), free(s->is_settled), free(s->heap);
 }
 
 static void run(search *s) {
@@ -184,8 +182,12 @@ int shortest_open(shortest *out, const rules *r, const text_tree *t) {
     out->n_ids = s.n_ids = array_new(r->n_states, sizeof *out->n_ids);
     int code = open_search(&s) && s.n_ids ? GEMEL_OK : GEMEL_E_MEMORY;
     if (code == GEMEL_OK) run(&s);
+    out->size = s.size, out->to = s.to, out->how = s.how, out->byte = s.byte;
     close_search(&s);
     return code;
 }
 
-void shortest_close(shortest *s) { free(s->n_ids), s->n_ids = NULL; }
+void shortest_close(shortest *s) {
+    free(s->n_ids), free(s->size), free(s->to), free(s->how), free(s->byte);
+    *s = (shortest){0};
+}

@@ -7,8 +7,12 @@
 
 enum { NEVER = 1 << 30 };   // the vocabulary lacks a byte that must be read; sums saturate here
 
+enum { READS_BYTE, READS_ID, SKIPS, CALLS, ENDS };   // how the shortest text of a state goes on
+
 typedef struct shortest {
-    uint32_t *n_ids;   // [n_states]
+    uint32_t *n_ids;       // [n_states]
+    uint32_t *size, *to;   // [n_states] bytes of the text, NEVER: there is none; the next state of it
+    uint8_t *how, *byte;   // [n_states]
 } shortest;
 
 int shortest_open(shortest *s, const rules *r, const text_tree *t);   // GEMEL_E_MEMORY: close it, too

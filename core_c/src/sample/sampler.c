@@ -169,8 +169,8 @@ static int take(gemel_sampler *s, int32_t id) {
     uint32_t set;
     int code = mask_after(&s->mask, id, &set);
     if (code < 0) return code;
-    if (s->closing && (!s->left || closing_needs_after(s->closing, &s->mask, set) > s->left - 1))
-        return GEMEL_E_ARGUMENT;
+    if (s->closing) code = s->left ? closing_take(s->closing, &s->mask, id, set, s->left - 1) : GEMEL_E_ARGUMENT;
+    if (code < 0) return code;
     mask_go_on(&s->mask, set);
     s->left -= s->closing != NULL;
     return GEMEL_OK;
@@ -199,7 +199,6 @@ int gemel_sampler_use(gemel_sampler *s, const gemel_grammar *g, int flags) {
 
 int gemel_sampler_close_within(gemel_sampler *s, int n) {
     if (!s || !s->grammar || n < 1) return GEMEL_E_ARGUMENT;
-    if (s->mask.unique) return GEMEL_E_UNSUPPORTED;   // the shortest end may have an item twice
     closing *c = malloc(sizeof *c);
     int code = c ? closing_open(c, &s->mask) : GEMEL_E_MEMORY;
     uint32_t needs = NEVER;
@@ -345,11 +344,12 @@ typedef struct saved {
 typedef struct saved_place {
     uint64_t fingerprint, is_begun;
     uint64_t left;         // 1 + ids of the rest; 0: the answer may be cut
-    uint64_t lists_size;   // bytes of what the answer's lists have, behind this; then comes the place
+    uint64_t lists_size;   // bytes of what the answer's lists have, behind this
+    uint64_t text_size;    // bytes of what ends the answer, behind them; then comes the place
 } saved_place;
 _Static_assert(sizeof(saved) == 48, "the saved layout has no padding");
 
-static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 's', 'a', '3'};   // the last character counts up with the layout
+static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 's', 'a', '4'};   // the last character counts up with the layout
 
 static size_t saved_size(size_t n_ids) { return sizeof(saved) + (n_ids + 1) / 2 * 2 * sizeof(int32_t); }
 // The grammar's part: its size; written when that is at most `capacity`.
@@ -357,10 +357,13 @@ static size_t save_place(const gemel_sampler *s, uint8_t *data, size_t capacity)
     if (!s->grammar) return 0;
     const unique *u = s->mask.unique;
     size_t size = sizeof(saved_place), lists = u ? seen_save(&u->lists, NULL, 0) : 0;
+    size_t text = s->closing ? closing_save(s->closing, NULL, 0) : 0;
     saved_place place = {s->grammar->rules.fingerprint, (uint64_t)s->mask.is_begun,
-                         s->closing ? 1 + (uint64_t)s->left : 0, lists};
+                         s->closing ? 1 + (uint64_t)s->left : 0, lists, text};
     if (u && size + lists <= capacity) (void)seen_save(&u->lists, data + size, lists);
     size += lists;
+    if (text && size + text <= capacity) (void)closing_save(s->closing, data + size, text);
+    size += text;
     size_t room = capacity < size ? 0 : capacity - size;
     size += matcher_save(&s->mask.m, room ? data + size : NULL, room);
     if (size <= capacity) memcpy(data, &place, sizeof place);
@@ -405,6 +408,10 @@ static int check_lists(const gemel_sampler *s, const uint8_t *data, size_t size)
     return ok;
 }
 
+static int check_text(const gemel_sampler *s, const uint8_t *data, size_t size) {
+    return s->closing ? closing_check(s->closing, data, size) : !size;
+}
+
 static int check_place(const gemel_sampler *s, const uint8_t *data, size_t size, errors *e) {
     saved_place place;
     if (!s->grammar != !size)
@@ -419,13 +426,15 @@ static int check_place(const gemel_sampler *s, const uint8_t *data, size_t size,
         return fail(e, GEMEL_E_STATE, "the saved sampler %s its answer within a limit, but this one %s: set the same",
                     place.left ? "closes" : "doesn't close", place.left ? "doesn't" : "does");
     data += sizeof place, size -= sizeof place;
-    if (place.is_begun > 1 || place.left > 1 + (uint64_t)s->limit || place.lists_size > size || place.lists_size % 8 ||
-        !check_lists(s, data, (size_t)place.lists_size) ||
-        !matcher_check(&s->mask.m, data + place.lists_size, size - (size_t)place.lists_size))
+    uint64_t before = place.lists_size + place.text_size;   // of the place
+    if (place.is_begun > 1 || place.left > 1 + (uint64_t)s->limit || place.lists_size > size || before > size ||
+        place.lists_size % 8 || !check_lists(s, data, (size_t)place.lists_size) ||
+        !check_text(s, data + place.lists_size, (size_t)place.text_size) ||
+        !matcher_check(&s->mask.m, data + before, size - (size_t)before))
         return fail(e, GEMEL_E_STATE, "the saved sampler is corrupt: it has no place in the grammar");
-    if (!s->closing) return GEMEL_OK;
+    if (!s->closing || s->mask.unique) return GEMEL_OK;
     int is_first = !place.is_begun && s->mask.drops_space;   // what a message needs depends on its first id
-    if (place.left <= (is_first ? s->closing->n_ids : closing_needs_at(s->closing, data + place.lists_size)))
+    if (place.left <= (is_first ? s->closing->n_ids : closing_needs_at(s->closing, data + before)))
         return fail(e, GEMEL_E_STATE, "the saved sampler is corrupt: its answer can't end within its limit");
     return GEMEL_OK;
 }
@@ -480,7 +489,9 @@ int gemel_sampler_restore(gemel_sampler *s, const uint8_t *data, size_t size, ch
         at += sizeof place;
         if (s->mask.unique && !seen_restore(&s->mask.unique->lists, at, (size_t)place.lists_size))
             return fail(&e, GEMEL_E_MEMORY, "no memory for the items of the answer's lists");
-        matcher_restore(&s->mask.m, at + place.lists_size);
+        at += place.lists_size;
+        matcher_restore(&s->mask.m, at + place.text_size);
+        if (s->closing) closing_restore(s->closing, &s->mask, at);
     }
     return GEMEL_OK;
 }

@@ -122,8 +122,8 @@ class Sampler(Closing):
             needs = self._library.call("gemel_sampler_close_within", sampler, limit)
         if needs == abi.E_UNSUPPORTED:
             raise ArgumentError(
-                "close_at_max_tokens: an answer whose lists have each item once (uniqueItems) can't be closed within a "
-                "limit: leave one of them out"
+                "close_at_max_tokens: no short answer was found whose lists have each item once (uniqueItems): ask for "
+                "fewer items (minItems), allow more different ones, or leave it out"
             )
         check(self._library, needs, "close_at_max_tokens")
         if needs > limit:
