@@ -29,13 +29,14 @@ int mask_open(mask *k, const gemel_grammar *g, int is_message) {
     k->memory = array_new(all, sizeof *k->memory);
     k->bits = array_zero(k->n_words, sizeof *k->bits), k->is_wide = array_zero(r->n_states, 1);
     k->path = array_new(depth, sizeof *k->path), k->rows = array_new(depth, sizeof *k->rows);
-    k->text = array_new(depth, 1), k->loops = array_new(depth, 1);
+    k->text = array_new(depth, 1), k->loops = array_new(depth, 1), k->starts = array_new(depth, 1);
     k->row = array_new(k->n_words, sizeof *k->row);
     for (int i = 0; i < TREE_PARTS; i++)
         if (g->twins[i].top) ok &= (k->twin_of[i] = array_zero(SETS_MAX, sizeof(uint32_t))) != NULL;
     if (r->is_endless) ok &= (k->unique = array_new(1, sizeof *k->unique)) && unique_open(k->unique);
     if (code) return code;
-    if (!k->memory || !k->bits || !k->is_wide || !k->path || !k->rows || !k->text || !k->loops || !k->row || !ok)
+    if (!k->memory || !k->bits || !k->is_wide || !k->path || !k->rows || !k->text || !k->loops || !k->starts ||
+        !k->row || !ok)
         return GEMEL_E_MEMORY;
     for (int i = 0; i <= MASK_SLOTS; i++) {
         mask_slot *s = i < MASK_SLOTS ? &k->slots[i] : &k->scratch;
@@ -49,7 +50,7 @@ int mask_open(mask *k, const gemel_grammar *g, int is_message) {
 void mask_close(mask *k) {
     matcher_close(&k->m);
     free(k->memory), free(k->bits), free(k->row), free(k->is_wide), free(k->path), free(k->rows), free(k->text),
-        free(k->loops);
+        free(k->loops), free(k->starts);
     for (int i = 0; i < TREE_PARTS; i++) free(k->twin_of[i]);
     if (k->unique) unique_close(k->unique);
     free(k->unique);
@@ -150,13 +151,14 @@ static int part_of_node(const text_tree *t, uint32_t node) {
     return part;
 }
 
-// Whether each way to read n bytes, each of its range, leads to `to`.
+// Whether each way to read n bytes, each of its range, leads to `to`; NO_SET: whether there is none.
 static int leads_to(mask *k, int part, uint32_t set, const uint8_t (*range)[2], int n, uint32_t to) {
     const uint8_t *class_of = k->m.r->class_of;
     for (uint32_t byte = range[0][0], class = 256; byte <= range[0][1]; byte++) {
         if (class_of[byte] == class) continue;
         class = class_of[byte];
         uint32_t next = matcher_step(&k->m, set, (int)class);
+        if (!next && !to) continue;
         if (!next || !(n > 1 ? leads_to(k, part, next, range + 1, n - 1, to) : are_twins(k, part, next, to))) return 0;
     }
     return 1;
@@ -189,56 +191,72 @@ static void keep_what_leads(mask *k, int part, uint32_t from, uint32_t to) {
     }
 }
 
-// Write the groups of the texts that need a walk: of characters outside the loop, of another tree, or longer than
-// `size` bytes. Returns whether there may be others.
-static int write_others(mask *k, int part, uint32_t size) {
-    uint32_t others = k->loop.others | GROUP_BROKEN, n = 0;
+// Write the groups of the texts that need a walk: of characters outside the loop, or of another tree.
+static void write_others(mask *k, int part) {
+    uint32_t others = k->loop.others | GROUP_BROKEN;
     for (int byte = 0; byte < 128; byte++)
         if (!k->loop.is_in[k->m.r->class_of[byte]]) others |= text_tree_group((uint8_t)byte);
     for (int i = 0; i < SIZE_BITS; i++) {
         uint32_t from = (uint32_t)i * SIZE_STEP, to = i < SIZE_BITS - 1 ? from + SIZE_STEP : UINT16_MAX;
         int is_of_part = (!part || from >= tree_sizes[part - 1]) && to <= tree_sizes[part];
-        if (is_of_part && to <= size) n++;
-        else others |= (uint32_t)GROUP_SIZE << i;
+        if (!is_of_part) others |= (uint32_t)GROUP_SIZE << i;
     }
     k->loop.others = others;
-    return n > 0;
 }
 
-// Fill k->loop for the texts of a tree, by what "e" leads to. Returns whether there may be texts of the loop.
+// Fill k->loop for the texts of a tree, by what "e" leads to. 0: there is no loop.
 static int find_loop(mask *k, int part, uint32_t set) {
     matcher *m = &k->m;
     mask_loop *l = &k->loop;
     int e = m->r->class_of['e'];
-    uint32_t at = matcher_step(m, set, e), next = at ? matcher_step(m, at, e) : NO_SET, size = 1;
-    if (!at || matcher_has_hole(m, at)) return 0;   // a walk counts the nodes where a rule may end
+    uint32_t at = set, next = matcher_step(m, set, e),
+             longest = LOOP_MAX < tree_sizes[part] ? LOOP_MAX : tree_sizes[part];
     memset(l->is_in, 1, sizeof l->is_in);
-    keep_what_leads(k, part, set, at);
-    l->others = others_lead_to(k, part, set, at) ? 0 : GROUP_OTHER;
-    if (are_twins(k, part, at, next)) l->again = next = at;
-    for (; size < tree_sizes[part] && next; size++) {
+    l->others = 0, l->n = 0, l->most = UINT32_MAX, l->at[l->n++] = set;
+    if (!next) return 0;
+    for (;; at = next, next = matcher_step(m, at, e)) {
+        if (matcher_is_stuck(m) || (next && matcher_has_hole(m, next))) return 0;   // a walk counts these nodes
+        int is_again = l->n > 1 && are_twins(k, part, at, next);
         keep_what_leads(k, part, at, next);
         if (!l->others && !others_lead_to(k, part, at, next)) l->others = GROUP_OTHER;
-        if (l->again) size = UINT16_MAX - 1;
-        else if (part == TREE_PARTS - 1) break;
-        else at = next, next = matcher_step(m, at, e);
+        if (is_again) l->again = at;
+        if (!next) l->most = l->n - 1;
+        if (is_again || !next) break;
+        if (l->n > longest) return 0;
+        l->at[l->n++] = next;
+        if (l->n > longest && part < TREE_PARTS - 1) break;   // no text of the tree is longer
     }
-    return write_others(k, part, size) && !matcher_is_stuck(m);
+    write_others(k, part);
+    return !(l->others & text_tree_group('e')) && !matcher_is_stuck(m);   // else hardly any text is of the loop
 }
 
 // 32 ids at a time: bytes of 0 or 1, of which eight become bits by one product.
 static void allow_loop(mask *k, uint32_t *bits) {
     const uint32_t *groups = k->t->groups;
+    const uint8_t *n_chars = k->t->n_chars;
     uint32_t others = k->loop.others;
-    for (size_t word = 0; word < k->n_words; word++, groups += 32) {
+    uint8_t most = k->loop.most < UINT8_MAX ? (uint8_t)k->loop.most : UINT8_MAX;
+    for (size_t word = 0; word < k->n_words; word++, groups += 32, n_chars += 32) {
         uint8_t is_in[32];
-        for (int i = 0; i < 32; i++) is_in[i] = !(groups[i] & others);
+        for (int i = 0; i < 32; i++) is_in[i] = (uint8_t)(!(groups[i] & others) & (n_chars[i] <= most));
         for (int i = 0; i < 4; i++) {
             uint64_t eight;
             memcpy(&eight, is_in + 8 * i, sizeof eight);
             bits[word] |= (uint32_t)(eight * 0x0102040810204080u >> 56) << (8 * i);
         }
     }
+}
+
+// Whether only characters of the loop led to a node, at which the set is `next`: one byte of the loop's after these, or
+// any way to a set of it.
+static void note_loop(mask *k, const tree_node *n, uint32_t class, uint32_t next) {
+    const mask_loop *l = &k->loop;
+    uint8_t *loop = &k->loops[n->depth], *start = &k->starts[n->depth], before = loop[-1];
+    int is_inside = n->byte >= 0x80 && n->byte < 0xC0;
+    *start = is_inside ? start[-1] : before;
+    if (next == l->again && next) *loop = 1;
+    else if (n->byte < 0x80) *loop = before && l->is_in[class] ? (uint8_t)(before + (before < UINT8_MAX)) : 0;
+    else *loop = *start && *start < l->n && next == l->at[*start] ? (uint8_t)(*start + 1) : 0;
 }
 
 // Allow the ids under a node, at which the set is what is left. holes_of: the slot whose holes are noted, or NULL; it
@@ -249,7 +267,7 @@ static void walk(mask *k, uint32_t top, uint32_t set, uint32_t *bits, mask_slot 
     const uint8_t *class_of = m->r->class_of;
     uint32_t met = 0, end = nodes[top].skip, loop_from = nodes[top].depth ? UINT32_MAX : k->loop_from;
     k->path[nodes[top].depth] = set, k->rows[nodes[top].depth] = set ? matcher_row(m, set) : NULL;
-    k->loop.again = NO_SET, k->loops[nodes[top].depth] = 0;
+    k->loop.again = NO_SET, k->loops[nodes[top].depth] = k->starts[nodes[top].depth] = 0;
     if (!set) return;
     for (uint32_t i = top + 1; i < end; met++) {
         const tree_node *n = &nodes[i];
@@ -271,10 +289,11 @@ static void walk(mask *k, uint32_t top, uint32_t set, uint32_t *bits, mask_slot 
             loop_from = UINT32_MAX;
             is_loop = k->loops[0] = (uint8_t)find_loop(k, part_of_node(k->t, top), set);
             if (is_loop) allow_loop(k, bits);
+            else k->loop.again = NO_SET;
         }
         if (n->skip > i + 1) {
             k->path[n->depth] = next, k->rows[n->depth] = matcher_row(m, next);
-            k->loops[n->depth] = (is_loop && n->byte < 128 && k->loop.is_in[class]) || next == k->loop.again;
+            note_loop(k, n, class, next);
             if (holes_of && matcher_has_hole(m, next)) {
                 note_hole(k, holes_of, i);
                 if (is_cut(holes_of)) break;

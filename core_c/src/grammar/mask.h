@@ -5,7 +5,7 @@
 #include "matcher.h"
 #include "unique.h"
 
-enum { MASK_SLOTS = 64, MASK_HOLES = 4096, MASK_WHOLES = 24, MASK_LOOP_FROM = 2048 };
+enum { MASK_SLOTS = 64, MASK_HOLES = 4096, MASK_WHOLES = 24, MASK_LOOP_FROM = 2048, LOOP_MAX = 20 };
 
 // Of a state that returns to `frame`, with any stacks under that: the ids that it allows by their texts, and the nodes
 // of the tree at which the rule of `frame` may have ended. The frame STATE_HOLE: any frame, and the state's own rule.
@@ -24,10 +24,13 @@ typedef struct mask_whole {
 } mask_whole;
 
 // What a walk finds out about the set that it begins with: all of some characters lead to the same set, and on from
-// there, as within a string. Texts of them alone are allowed, and need no walk.
+// there, as within a string. Whether texts of them alone are allowed depends on their length, and needs no walk.
 typedef struct mask_loop {
-    uint32_t others;      // groups of the other texts
-    uint32_t again;       // the set that the characters don't leave; NO_SET: they do, after some bytes
+    uint32_t others;             // groups of the other texts
+    uint32_t again;              // the set that the characters don't leave; NO_SET: they do, after some bytes
+    uint32_t most;               // characters that may follow each other
+    uint32_t at[LOOP_MAX + 1];   // [n] the sets that they lead to, one after another
+    uint32_t n;
     uint8_t is_in[256];   // by the class of an ASCII byte: whether it is one of the characters
 } mask_loop;
 
@@ -46,13 +49,14 @@ typedef struct mask {
     uint8_t *is_wide;                // [n_states] a bit for each tree: much of it is under its holes
     uint32_t *twin_of[TREE_PARTS];   // [SETS_MAX] a set with the first states that are alike, 0: unknown; of twin_age
     uint32_t twin_age[TREE_PARTS];
-    uint32_t *memory;          // of the slots
-    uint32_t *path, **rows;    // [depth + 1] the set at each depth of a walk, and its row
-    uint8_t *loops;            // [depth + 1] whether only characters of the loop led there
-    mask_loop loop;            // of a walk
-    uint32_t loop_from;        // nodes that a walk meets before it looks for a loop
-    uint8_t *text;             // [depth]
-    unique *unique;            // NULL: the grammar has no unique rule
+    uint32_t *memory;         // of the slots
+    uint32_t *path, **rows;   // [depth + 1] the set at each depth of a walk, and its row
+    uint8_t *loops,
+        *starts;          // [depth + 1] 1 + the characters of the loop that alone led there, and to the start of one
+    mask_loop loop;       // of a walk
+    uint32_t loop_from;   // nodes that a walk meets before it looks for a loop
+    uint8_t *text;        // [depth]
+    unique *unique;       // NULL: the grammar has no unique rule
     int text_from, text_end;   // what mask_after read of `text`
 } mask;
 

@@ -104,14 +104,14 @@ uint32_t text_tree_group(uint8_t byte) {
     return byte < ' ' || byte > '~' ? 64 : 128;
 }
 
-static uint32_t groups_of(const text_of *text, const uint32_t *group_of) {
+static uint32_t groups_of(const text_of *text, const uint32_t *group_of, uint8_t *n_chars) {
     const char *at = (const char *)text->at, *end = at + text->size;
     uint32_t step = (text->size - 1) / SIZE_STEP;
     uint32_t groups = (uint32_t)GROUP_SIZE << (step < SIZE_BITS ? step : SIZE_BITS - 1);
     while (at < end) {
         rune c = rune_at(at, end);
         groups |= c.code < 128 ? group_of[c.code] : c.code < RUNE_BAD ? GROUP_OTHER : GROUP_BROKEN;
-        at += c.size;
+        at += c.size, *n_chars += *n_chars < UINT8_MAX;
     }
     return groups;
 }
@@ -121,7 +121,7 @@ static void write_groups(text_tree *t, const text_of *texts, int n, uint32_t *un
     uint32_t group_of[128];
     for (int byte = 0; byte < 128; byte++) group_of[byte] = text_tree_group((uint8_t)byte);
     for (size_t i = 0; i < 32 * t->n_words; i++) t->groups[i] = GROUP_BROKEN;
-    for (int i = 0; i < n; i++) t->groups[texts[i].id] = groups_of(&texts[i], group_of);
+    for (int i = 0; i < n; i++) t->groups[texts[i].id] = groups_of(&texts[i], group_of, &t->n_chars[texts[i].id]);
     for (uint32_t i = t->n; i-- > 0;) {
         tree_node *one = &t->nodes[i];
         one->groups = under[one->depth + 1] | (one->id >= 0 ? t->groups[one->id] : 0);
@@ -161,9 +161,9 @@ static int build(text_tree *t, const tokenizer *words, errors *e) {
     }
     if (n >= 0) {
         t->nodes = array_new(nodes, sizeof *t->nodes), t->groups = array_new(32 * t->n_words, sizeof *t->groups);
-        path = array_new((size_t)t->depth + 2, sizeof *path);
+        t->n_chars = array_zero(32 * t->n_words, 1), path = array_new((size_t)t->depth + 2, sizeof *path);
         t->quoted = array_new(n_vocab, sizeof *t->quoted), t->listed = array_new((size_t)n, sizeof *t->listed);
-        if (!t->nodes || !t->groups || !path || !t->quoted || !t->listed) n = GEMEL_E_MEMORY;
+        if (!t->nodes || !t->groups || !t->n_chars || !path || !t->quoted || !t->listed) n = GEMEL_E_MEMORY;
     }
     if (n >= 0) {
         memset(t->same, 0xFF, n_vocab * sizeof *t->same);
@@ -188,5 +188,6 @@ int text_tree_open(text_tree **out, const tokenizer *words, errors *e) {
 
 void text_tree_close(text_tree *t) {
     if (!t) return;
-    free(t->nodes), free(t->groups), free(t->same), free(t->ends), free(t->quoted), free(t->listed), free(t);
+    free(t->nodes), free(t->groups), free(t->n_chars), free(t->same), free(t->ends), free(t->quoted), free(t->listed),
+        free(t);
 }

@@ -25,6 +25,7 @@ typedef struct text_tree {
     uint32_t n;
     uint32_t root[TREE_PARTS + 1];   // nodes; behind the last tree is n
     uint32_t *groups;                // [32 * n_words] of an id's text
+    uint8_t *n_chars;                // [32 * n_words] characters of an id's text, at most 255
     int32_t *same;                   // [n_vocab] the next id with the same text; -1: none
     uint32_t *ends;                  // [n_words] bits of the ids that end a generation
     size_t n_words;                  // 32-bit words of a row of bits, one per id
