@@ -8,6 +8,7 @@ from typing import Any
 from .checks import shown
 from .errors import ArgumentError, ArgumentTypeError
 
+KINDS = ("string", "number", "boolean", "null", "array", "object")
 DIGITS_MAX = 4000   # of an integer: Python writes up to 4300
 BITS_MAX = 13287    # of such an integer
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 
-from ..schema.rules import EMPTY, in_class, quoted
 from .scanner import SPACES, OffError, Scanner, Steps
 
 FENCES = ("", "```json", "```")
@@ -81,6 +80,8 @@ def not_begun(beginnings: Beginnings, text: Mapping[str, str]) -> tuple[str, lis
 
     text: the rules of a text that goes on, by the characters that it can't go on with in the usual way; "": the others.
     """
+    from ..schema.rules import EMPTY, in_class
+
     names, waiting, lines = {beginnings.start: "free"}, [beginnings.start], []
     while waiting:
         state = waiting.pop()
@@ -103,6 +104,8 @@ def not_begun(beginnings: Beginnings, text: Mapping[str, str]) -> tuple[str, lis
 
 def calls(arguments: Mapping[str, str]) -> list[str]:
     """Return the rule of a whole call, and those that it needs. arguments: their rules, by the tools' names."""
+    from ..schema.rules import quoted
+
     tools = " | ".join(quoted(name + '"') + f" bare-next {rule}" for name, rule in arguments.items())
     fences = " | ".join(map(quoted, FENCES))
     return [

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ..schema.compiler import Written, write_rules
-from ..schema.rules import common as json_rules
 from .scanner import Scanner, Steps
+
+if TYPE_CHECKING:
+    from ..schema.compiler import Written
 
 Marking = Callable[[str], str]
 
@@ -56,10 +57,14 @@ class Json:
 
     def common(self, gbnf: Marking) -> str:
         """Return the rules of all JSON values."""
+        from ..schema.rules import common as json_rules
+
         return json_rules(is_spaced=True)
 
     def rules(self, parameters: Mapping[str, Any], gbnf: Marking, *, prefix: str, strict: bool) -> Written:
         """Return the schema's own rules."""
+        from ..schema.compiler import write_rules
+
         return write_rules(parameters, prefix=prefix, is_spaced=True, strict=strict)
 
     def read(self, scanner: Scanner, parameters: Mapping[str, Any], put: Callable[[str], None]) -> Steps:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..schema.compiler import Written, kinds_by_member, write_rules
-from ..schema.rules import common as json_rules
-from ..schema.rules import quoted
-from ..schema.style import KINDS, Quote, Raw, Style, of_others, raw_without
+from ..core.json_value import KINDS
 from .encoding import Encoding, Marking, read_nested, read_string
 from .scanner import Scanner, Steps
 from .tagged import CONSTANTS, as_json, read_name, read_raw
+
+if TYPE_CHECKING:
+    from ..schema.compiler import Written
+    from ..schema.style import Quote
 
 NAMES = "[A-Za-z_][A-Za-z0-9_]*"
 NO_SINGLE = "'\\"   # strings between single quotes have none of these
@@ -36,16 +37,24 @@ class Keywords:
 
     def common(self, gbnf: Marking) -> str:
         """Return the rules of all JSON values."""
+        from ..schema.rules import common as json_rules
+
         return json_rules(is_spaced=True)
 
     def rules(self, parameters: Mapping[str, Any], gbnf: Marking, *, prefix: str, strict: bool) -> Written:
         """Return the rules of the arguments that a schema allows."""
+        from ..schema.compiler import write_rules
+        from ..schema.rules import quoted
+        from ..schema.style import Raw, Style, of_others
+
         single = Raw(of_others(NO_SINGLE), NO_SINGLE, quoted("'"), quoted("'"))
         style = Style("", dict.fromkeys(KINDS, '"="'), "", '", "', NAMES, also=(single,), constants=SPELLED)
         return write_rules(parameters, prefix=prefix, is_spaced=True, style=style, strict=strict)
 
     def read(self, scanner: Scanner, parameters: Mapping[str, Any], put: Put) -> Steps:
         """Read the arguments up to the bracket that closes the call."""
+        from ..schema.compiler import kinds_by_member
+
         known = kinds_by_member(parameters)
         put("{")
         comma = ""
@@ -90,6 +99,8 @@ class Bare:
         return replace(self, quote=mark(self.quote))
 
     def _quote(self, gbnf: Marking) -> Quote:
+        from ..schema.style import Quote, raw_without
+
         is_text = not any("\ud800" <= char <= "\udfff" for char in self.quote)   # else no string has it
         return Quote(raw_without(self.quote if is_text else "", gbnf(self.quote), gbnf(self.quote)), BARE)
 
@@ -99,6 +110,10 @@ class Bare:
 
     def rules(self, parameters: Mapping[str, Any], gbnf: Marking, *, prefix: str, strict: bool) -> Written:
         """Return the rules of the arguments that a schema allows."""
+        from ..schema.compiler import write_rules
+        from ..schema.rules import quoted
+        from ..schema.style import Style
+
         style = Style("", dict.fromkeys(KINDS, quoted(":")), "", quoted(","), BARE, quote=self._quote(gbnf))
         return write_rules(parameters, prefix=prefix, style=style, strict=strict)
 

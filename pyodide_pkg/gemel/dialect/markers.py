@@ -10,7 +10,6 @@ import re
 from dataclasses import replace
 from typing import Protocol
 
-from ..schema.rules import EMPTY, quoted
 from .dialect import Calls, Dialect, Hole, Marks, Section, Thoughts, each
 
 FIRST = 0xD800   # of the characters that stand for control tokens
@@ -56,11 +55,15 @@ class Markers:
 
     def gbnf(self, marker: str) -> str:
         """Return a marker of the dialect as GBNF writes it; "" for an empty one."""
+        from ..schema.rules import quoted
+
         parts = re.split("([\ud800-\udfff])", marker)
         return " ".join(f"<[{self._ids[part]}]>" if part in self._ids else quoted(part) for part in parts if part)
 
     def either(self, marks: Marks) -> str:
         """Return one of several markers as GBNF writes it."""
+        from ..schema.rules import EMPTY
+
         found = [self.gbnf(mark) for mark in each(marks)]
         if len(found) == 1:
             return found[0]

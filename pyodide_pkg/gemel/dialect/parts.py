@@ -6,7 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..core.public import public
 
+
+@public
 @dataclass
 class ToolCall:
     """A call of a tool.
@@ -38,6 +41,7 @@ class ToolCall:
         }   # fmt: skip
 
 
+@public
 @dataclass(frozen=True)
 class Part:
     """The next piece of an answer.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..schema.style import KINDS
+from ..core.json_value import KINDS
 from .dialect import Calls, Dialect, Hole, Section, Thoughts, is_told
 from .literals import Bare, Keywords
 from .tagged import Tagged

@@ -6,13 +6,15 @@ import json
 import re
 from collections.abc import Callable, Container, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..schema.compiler import Written, kinds_by_member, write_rules
-from ..schema.rules import common as json_rules
-from ..schema.style import KINDS, Raw, Style, of_others, raw_without
+from ..core.json_value import KINDS
 from .encoding import Encoding, Marking, read_nested
 from .scanner import EndError, Scanner, Steps
+
+if TYPE_CHECKING:
+    from ..schema.compiler import Written
+    from ..schema.style import Style
 
 NAMES = r'[^<>"&\s\x00-\x1F]+'
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -56,13 +58,19 @@ class Tagged:
 
     def common(self, gbnf: Marking) -> str:
         """Return the rules of all JSON values, and of all strings."""
+        from ..schema.rules import common as json_rules
+
         return f"{json_rules(is_spaced=True)}\n{self._style(gbnf).common()}"
 
     def rules(self, parameters: Mapping[str, Any], gbnf: Marking, *, prefix: str, strict: bool) -> Written:
         """Return the rules of the arguments that a schema allows."""
+        from ..schema.compiler import write_rules
+
         return write_rules(parameters, prefix=prefix, is_spaced=True, style=self._style(gbnf), strict=strict)
 
     def _style(self, gbnf: Marking) -> Style:
+        from ..schema.style import Raw, Style, of_others, raw_without
+
         is_text = not any("\ud800" <= char <= "\udfff" for char in self.closes)   # else no string has it
         raws = [raw_without(self.closes if is_text else "")]
         if self.has_cdata:
@@ -76,6 +84,8 @@ class Tagged:
 
     def read(self, scanner: Scanner, parameters: Mapping[str, Any], put: Put) -> Steps:
         """Read one argument after the other, each by the kinds of values that it may have."""
+        from ..schema.compiler import kinds_by_member
+
         known, by_middle = kinds_by_member(parameters), self._by_middle()
         put("{")
         begins, comma = self.opens, ""

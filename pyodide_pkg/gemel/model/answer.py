@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ..dialect.parts import Part, ToolCall
-from ..dialect.reader import Reader
+from ..core.public import public
 from ..text.stops import StopScanner
 from .core_model import CoreModel
 from .drafts import Drafts
 
+if TYPE_CHECKING:
+    from ..dialect.parts import Part, ToolCall
+    from ..dialect.reader import Reader
+
 StopReason = Literal["stop", "eos", "length", "cancelled", "error"]
 
 
+@public
 @dataclass(frozen=True)
 class Timings:
     """How long a generation has taken so far: counts in tokens, times in seconds, speeds in tokens per second.
@@ -109,6 +113,8 @@ class Answer:
 
     def _of(self, parts: list[Part]) -> str:
         """Note the parts of an answer; return the text that can be shown."""
+        from ..dialect.parts import Part
+
         shown = ""
         for part in parts:
             if self._stops.stopped:
@@ -128,7 +134,10 @@ class Answer:
             shown += self._stops.feed(last) if self.reader is None else self._of(self.reader.finish(last))
             if held := self._stops.flush():
                 shown += held
-                self.parts += [Part("text", held)] if self.reader is not None else []
+                if self.reader is not None:
+                    from ..dialect.parts import Part
+
+                    self.parts.append(Part("text", held))
         self.text += shown
         return shown, "stop" if self._stops.stopped else reason
 

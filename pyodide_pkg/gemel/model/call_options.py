@@ -13,7 +13,6 @@ from ..core.checks import flag, not_whole
 from ..core.errors import ArgumentError, ArgumentTypeError
 from ..core.hints import did_you_mean
 from ..core.scalars import whole
-from ..text.messages import RESERVED
 from ..text.stops import check_stops
 from .grammar import Form, Grammar, form_of
 from .sampling import ALIASES, NAMES, Sampling
@@ -113,6 +112,8 @@ def check_names(fields: dict[str, object], also: Sequence[str] = ()) -> None:
 
 def check_template_options(options: Mapping[str, object], read: Collection[str]) -> None:
     """Raise a TypeError for an option that the chat template does not read. read: the names that it reads."""
+    from ..text.messages import RESERVED
+
     for name in options:
         if name in read and name not in OF_SEND:
             continue

@@ -13,6 +13,7 @@ from typing import Any, Unpack, overload
 from ..core.checks import text_or_none, wrong_type
 from ..core.closing import Closing
 from ..core.errors import ArgumentError, ContextError, StateError
+from ..core.public import public
 from ..source.saved import write_whole
 from ..text.messages import Ending, continues, plain
 from ..tools.given import ToolLike, tools_of
@@ -29,6 +30,7 @@ from .session import Session, TakePreloaded, check_n_ctx
 from .turn import ToolChoice, ToolOptions, tool_options, turn_of
 
 
+@public
 class Chat(Closing):
     """Made by Model.chat(). A context manager.
 

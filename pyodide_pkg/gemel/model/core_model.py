@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from types import MappingProxyType
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from ..core import abi, pool
 from ..core.checks import flag
@@ -18,10 +18,8 @@ from ..core.closing import Closing
 from ..core.cpu import pick_isa, pick_threads
 from ..core.errors import ArgumentError, UnsupportedError, counted
 from ..core.library import Argument, Handle, Library, check, double_at, texts_at
-from ..dialect.rows import dialect_of, names_of
+from ..core.public import public
 from ..text.ids import Ids, encode, id_bytes, id_list, ids_of, one_id
-from ..text.messages import Ending, continues, plain
-from ..tools.given import ToolLike, tools_of
 from .call_options import check_template_options
 from .gguf import Metadata, Tensor, read_tensors
 from .grammar_cache import GrammarCache
@@ -29,11 +27,16 @@ from .kv import KvType, kv_type_of
 from .overrides import CHAT_TEMPLATE, Overrides
 from .tool_grammars import ToolGrammars
 
+if TYPE_CHECKING:
+    from ..text.messages import Ending
+    from ..tools.given import ToolLike
+
 DEFAULT_N_CTX = 4096
 PROMPT = str | Ids | Sequence[Mapping[str, Any]]
 """A text, ids, or messages ({"role": ..., "content": ...}) for the chat template."""
 
 
+@public
 @dataclass(frozen=True)
 class Info:
     """What computes a model, and how its chat template has it write.
@@ -207,6 +210,8 @@ class CoreModel(Closing):
 
         How its own chat template has it call tools and mark its reasoning.
         """
+        from ..dialect.rows import names_of
+
         tools, reasoning = names_of(self.chat_templates.get("tool_use") or self.chat_template)
         return Info(self._library.engine, self.isa, self.threads, self._why, tools, reasoning)
 
@@ -326,6 +331,7 @@ class CoreModel(Closing):
             raise ArgumentError("special=True has no effect on messages: leave it out")
         ending = _ending(continue_final, continue_final_message, add_generation_prompt)
         from ..text.template import compiled, template_text, template_values
+        from ..tools.given import tools_of
 
         found = tools_of(tools)
         text = template_text(self, template, found)
@@ -411,6 +417,8 @@ class CoreModel(Closing):
         ending: Ending | None = None,
     ) -> list[int]:
         """Return the ids of messages by a template, up to where the answer begins."""
+        from ..dialect.rows import dialect_of
+        from ..text.messages import continues, plain
         from ..text.prompt import prompt_ids
         from .as_text import as_text
 
@@ -455,6 +463,8 @@ def _free(grammars: GrammarCache, handle: Handle) -> None:
 
 
 def _ending(continue_final: bool | None, continue_final_message: bool | None, is_new: bool | None) -> Ending:
+    from ..text.messages import Ending
+
     if continue_final is None:
         return Ending(continue_final_message, is_new)
     if continue_final_message is not None:

@@ -12,12 +12,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.closing import Closing
 from ..core.errors import AnswerError, ArgumentError, CancelledError, StateError
 from ..core.library import Block
-from ..dialect.parts import Part, ToolCall
+from ..core.public import public
 from .answer import Answer, StopReason, Timings
 from .call_options import CallOptions, limit_of
 from .core_model import CoreModel
@@ -26,6 +26,9 @@ from .pace import Pace
 from .sampling import Sampling
 from .stages import Stages, begun
 from .turn import Turn
+
+if TYPE_CHECKING:
+    from ..dialect.parts import Part, ToolCall
 
 ENDED_BY = {
     "length": "max_tokens or n_ctx ended it: allow more tokens", "cancelled": "it was stopped",
@@ -174,6 +177,7 @@ class Running(Protocol):
         """Note why it ended and free everything; only the first call counts."""
 
 
+@public
 class Generation(Closing):
     """Made by Model.generate, Session.generate and Chat.send: text in pieces, by `for` or `async for`.
 
@@ -370,6 +374,8 @@ class Parts:
         """Return the parts that a step completed, which returned this piece."""
         answer = self._generation._run.answer
         if answer.reader is None:
+            from ..dialect.parts import Part
+
             return [Part("text", piece)] if piece else []
         parts = answer.parts[self._n_seen :]
         self._n_seen += len(parts)

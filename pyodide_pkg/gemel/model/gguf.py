@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ..core.checks import not_whole
 from ..core.errors import FormatError
 from ..core.library import Handle, Library, check, double_at, size_at
+from ..core.public import public
 from ..core.scalars import whole
 from ..core.slots import DEALT, SLOTS
 
@@ -27,6 +28,7 @@ _SLOT_IDS = {(True, name): id for id, (name, _) in DEALT.items()}
 _SLOT_IDS |= {(row[1] == "layer", row[0]): id for id, row in reversed(SLOTS.items())}
 
 
+@public
 @dataclass(frozen=True)
 class Tensor:
     """One row of the tensor table. `shape` is in the file's order: the fastest dimension first.
@@ -54,6 +56,7 @@ class Tensor:
         return _SLOT_IDS.get((in_layer is not None, in_layer[1] if in_layer else self.name))
 
 
+@public
 class Metadata(Mapping[str, Value]):
     """The key-value pairs of the file, in file order. Arrays become lists on demand.
 

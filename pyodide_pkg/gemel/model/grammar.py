@@ -11,17 +11,18 @@ import weakref
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..core import abi
 from ..core.checks import flag, sequence, text, wrong_type
 from ..core.closing import Closing
 from ..core.errors import AnswerError, ArgumentError, SchemaError
 from ..core.library import ERROR_SIZE, Handle, Library, check, pointer_at
-from ..schema.classes import AnswerClass, class_of
-from ..schema.compiler import Compiled, compile_schema
-from ..schema.document import document
-from ..schema.validator import InvalidValueError, validate
+from ..core.public import public
+
+if TYPE_CHECKING:
+    from ..schema.classes import AnswerClass
+    from ..schema.compiler import Compiled
 
 Schema = Mapping[str, Any] | bool | str | type[Any]
 Kind = Literal["grammar", "regex", "choices", "json_schema"]
@@ -56,6 +57,8 @@ class Form:
     def compiled(self, library: Library, model: Handle) -> Rules:
         """Compile it for a model. GrammarError."""
         if self.kind == "json_schema":
+            from ..schema.compiler import compile_schema
+
             try:
                 schema = compile_schema(self.schema, any_order=self.any_order, strict=self.strict)
             except SchemaError as error:   # users know no other kinds of it
@@ -93,6 +96,8 @@ class Rules:
         except (ValueError, RecursionError) as error:
             raise AnswerError(f"the answer can't be read as JSON: {error}") from error
         if self.schema.unenforced:
+            from ..schema.validator import InvalidValueError, validate
+
             try:
                 validate(value, self.form.schema)
             except InvalidValueError as error:
@@ -102,6 +107,7 @@ class Rules:
         return value if self.form.made_of is None else self.form.made_of.made(value, answer)
 
 
+@public
 class Grammar(Closing):
     """Made by Model.grammar(). A context manager.
 
@@ -174,6 +180,9 @@ def form_of(
 
 
 def _schema(given: object, *, any_order: bool, strict: bool) -> Form:
+    from ..schema.classes import class_of
+    from ..schema.document import document
+
     made_of = class_of(given)
     schema = given if made_of is None else made_of.schema
     if not isinstance(schema, Mapping | bool | str):

@@ -6,13 +6,14 @@ from ..core.checks import text
 from ..core.closing import Closing
 from ..core.cpu import pick_threads
 from ..core.library import Handle, Library, texts_at
-from ..dialect.rows import names_of
+from ..core.public import public
 from .gguf import Metadata, read_tensors
 from .kv import KvType
 from .memory import Plan, plan_of
 from .overrides import CHAT_TEMPLATE, Overrides, check_overrides, forget, give
 
 
+@public
 class Gguf(Closing):
     """A file's header, as gemel.inspect returns it. A context manager; closing frees the header.
 
@@ -58,6 +59,8 @@ class Gguf(Closing):
 
         template: a chat template that replaces the file's.
         """
+        from ..dialect.rows import names_of
+
         given = None if template is None else text("template", template)
         found = self.metadata.get(f"{CHAT_TEMPLATE}.tool_use") or given or self.metadata.get(CHAT_TEMPLATE)
         return names_of(found if isinstance(found, str) else None)

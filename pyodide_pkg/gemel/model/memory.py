@@ -13,10 +13,12 @@ from ..core.cgroup import folders
 from ..core.checks import not_whole, wrong_type
 from ..core.errors import OutOfMemoryError
 from ..core.library import ERROR_SIZE, Library, check
+from ..core.public import public
 from ..core.scalars import whole
 from .kv import KvType, kv_number, kv_type_of
 
 
+@public
 @dataclass(frozen=True)
 class Plan:
     """Bytes that a model and one session of it take. Made by gemel.plan().

@@ -6,36 +6,38 @@ import math
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ..core.checks import flag, integer, sequence, text, wrong_type
 from ..core.errors import ArgumentError, ArgumentTypeError, ContextError, GemelError
 from ..core.floats import FloatArray, floats
 from ..core.library import Handle, Library
-from ..source.saved import Saved, read_saved
+from ..core.public import public
 from ..text.ids import Ids
-from ..text.messages import Ending
-from ..tools.given import ToolLike, tools_of
-from .batch.batch import Batch
-from .batch.future import BatchFuture
 from .call_options import call_options, merged
 from .call_types import CallFields, SamplingFields
-from .chat import Chat, resume
-from .chat_file import unpack
 from .core_model import CoreModel
-from .embed import Overflow, Pooling, Recipe, embed_texts, part_options, parts_of, recipe_of, row_of
 from .generation import Generation, Run, n_ctx_for
 from .grammar import Form, Grammar, Schema, form_of
 from .kv import KvType
 from .overrides import Overrides
-from .rank import Ranked
 from .sampler import Sampler
 from .sampling import Sampling
 from .session import Session
-from .step import Drawn, decode, step
 from .turn import ToolChoice, Turn, tool_options, turn_from
 
+if TYPE_CHECKING:
+    from ..source.saved import Saved
+    from ..tools.given import ToolLike
+    from .batch.batch import Batch
+    from .batch.future import BatchFuture
+    from .chat import Chat
+    from .embed import Overflow, Pooling, Recipe
+    from .rank import Ranked
+    from .step import Drawn
 
+
+@public
 class Model(CoreModel):
     """Made by gemel.open. Any number of threads and sessions may use it; one pass computes at a time.
 
@@ -140,6 +142,8 @@ class Model(CoreModel):
         ...     [generation.read() == generation.text for generation in both]
         [True, True]
         """
+        from .batch.batch import Batch
+
         return Batch(
             self, n_ctx, kv_type, cache_memory=cache_memory, max_running=max_running, step_seconds=step_seconds,
             take_preloaded=self._take_preloaded,
@@ -207,6 +211,8 @@ class Model(CoreModel):
         has None per session, or the error that left it unchanged (ContextError, CancelledError, NumericError, ...).
         ArgumentError, with nothing changed, for ids or sessions that are not this model's.
         """
+        from .step import decode
+
         return decode(self, sessions, ids)
 
     def sampler(
@@ -247,6 +253,8 @@ class Model(CoreModel):
         >>> drawn[0].id is not None, drawn[1].id
         (True, None)
         """
+        from .step import step
+
         return step(self, sessions, ids, samplers, logits=logits)
 
     def chat(
@@ -264,6 +272,8 @@ class Model(CoreModel):
         n_ctx, kv_type: as in session(). tools and template_options are passed to the template (such as
         enable_thinking=False). TemplateError when there is no template: use generate().
         """
+        from .chat import Chat
+
         return Chat(
             self, system, n_ctx=n_ctx, kv_type=kv_type, template=template, tools=tools, options=template_options,
             take_preloaded=self._take_preloaded,
@@ -288,6 +298,9 @@ class Model(CoreModel):
         The answer's text, reasoning and calls of tools are then apart: Generation.parts(). The keywords are those of
         chat() and Chat.send(); allowed_tools: names of the tools that may be called, of those that the model is shown.
         """
+        from ..text.messages import Ending
+        from ..tools.given import tools_of
+
         options = tool_options(tools_of(tools), tool_choice, parallel_tool_calls, allowed_tools)
         ending = Ending(continue_final_message, add_generation_prompt)
         return turn_from(self, messages, options, template, template_options, ending, reasoning_budget)
@@ -305,6 +318,10 @@ class Model(CoreModel):
         ...     [message["role"] for message in chat.messages]
         ['system', 'user', 'assistant']
         """
+        from ..source.saved import read_saved
+        from .chat import resume
+        from .chat_file import unpack
+
         return resume(self, unpack(read_saved(saved, "chat")), n_ctx, self._take_preloaded)
 
     def ask(
@@ -354,6 +371,8 @@ class Model(CoreModel):
         is an "error"; "chunk": its parts are embedded, and their rows averaged, each weighted by its number of tokens.
         numpy where numpy can be imported, otherwise a memoryview with that shape.
         """
+        from .embed import embed_texts, parts_of, recipe_of
+
         recipe = recipe_of(self, pooling, normalize, truncate_dim)
         given = [texts] if isinstance(texts, str) else sequence("texts", texts, "a string or a list of strings")
         if not given:
@@ -375,6 +394,8 @@ class Model(CoreModel):
         top_n: only so many. normalize: scores are chances from 0 to 1; else what the classifier makes, any numbers.
         A query and a document that are longer than the file's n_ctx together are a ContextError.
         """
+        from .rank import Ranked
+
         text("query", query), flag("normalize", normalize)
         most = None if top_n is None else integer(top_n, 1, "top_n")
         given = sequence("documents", documents, "a list of strings")
@@ -415,6 +436,8 @@ class Model(CoreModel):
 
 def _embedded(batch: Batch, recipe: Recipe, texts: Sequence[list[list[int]]]) -> Iterator[FloatArray]:
     """Embed texts, each in one part or several; as many as run together wait in the batch, and one more."""
+    from .embed import part_options, row_of
+
     running: deque[tuple[list[list[int]], list[BatchFuture[FloatArray]]]] = deque()
 
     def taken() -> FloatArray:

@@ -7,9 +7,11 @@ import sys
 import time
 
 from ..core.checks import wrong_type
+from ..core.public import public
 from .core_model import CoreModel
 
 
+@public
 class Pace:
     """How many ids an event loop's thread evaluates at a time: at first FIRST, then as many as take about SECONDS.
 

@@ -10,6 +10,7 @@ from typing import cast
 from ..core import abi
 from ..core.checks import text
 from ..core.errors import ContextError, UnsupportedError
+from ..core.public import public
 from .core_model import CoreModel
 from .embed import Pooling
 
@@ -17,6 +18,7 @@ SEPARATED = ("jina-v1-en", "jina-v2-code", "roberta-bpe")   # pre-tokenizers who
 _POOLINGS = {abi.POOLING_MEAN: "mean", abi.POOLING_CLS: "first", abi.POOLING_LAST: "last"}
 
 
+@public
 @dataclass(frozen=True)
 class Ranked:
     """A document's place in what Model.rerank returned.

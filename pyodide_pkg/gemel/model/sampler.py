@@ -12,6 +12,7 @@ from ..core.checks import flag
 from ..core.closing import Closing
 from ..core.errors import ArgumentError, counted
 from ..core.library import Handle, Library, check, open_handle
+from ..core.public import public
 from ..text.ids import Ids, id_list
 from .call_options import CallOptions
 from .core_model import CoreModel
@@ -29,6 +30,7 @@ def _half(number: int) -> int:
     return low - 2**32 if low >= 2**31 else low
 
 
+@public
 class Sampler(Closing):
     """A gemel_sampler with the options of a Sampling. `seed` is the one in use: random where the Sampling has none.
 

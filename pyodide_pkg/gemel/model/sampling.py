@@ -15,6 +15,7 @@ from ..core import abi
 from ..core.checks import not_number, not_whole, wrong_type
 from ..core.errors import ArgumentError
 from ..core.hints import did_you_mean
+from ..core.public import public
 from ..core.scalars import number, whole
 from .call_types import SamplingFields
 
@@ -27,6 +28,7 @@ def _doc(text: str) -> dict[str, str]:
     return {"doc": text}
 
 
+@public
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
     """The steps from logits to an id; each is off at its neutral value.

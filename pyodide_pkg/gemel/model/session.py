@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from ..core import abi
 from ..core.checks import flag, not_whole, wrong_type
 from ..core.errors import ArgumentError, ArgumentTypeError, UnsupportedError, counted
 from ..core.floats import FloatArray, Rows, floats
 from ..core.library import ERROR_SIZE, Argument, Block, Handle, check, open_handle, pointer_at
+from ..core.public import public
 from ..core.scalars import whole
-from ..source.saved import Saved, read_saved, write_whole
 from ..text.ids import Ids, id_bytes, ids_of
 from .call_options import call_options
 from .call_types import CallFields
@@ -25,9 +25,11 @@ from .core_model import CoreModel
 from .core_session import CoreSession
 from .generation import Generation, Run
 from .kv import KV_NUMBERS, KV_SIZES, KvType, kv_number, kv_type_of
-from .page_keys import page_keys
 from .sampling import Sampling
 from .turn import Turn
+
+if TYPE_CHECKING:
+    from ..source.saved import Saved
 
 NO_LOGITS = "there are no logits yet: sync or append ids first"
 
@@ -40,6 +42,7 @@ def check_n_ctx(model: CoreModel, n_ctx: object) -> int:
     return size
 
 
+@public
 class Session(CoreSession):
     """Made by Model.session(). A context manager.
 
@@ -146,6 +149,8 @@ class Session(CoreSession):
         if not isinstance(salt, bytes):
             raise wrong_type("salt", salt, "bytes")
         with self._using():
+            from .page_keys import page_keys
+
             table = self._call("gemel_session_rope_table", where="page_keys")
             return page_keys(self.ids, kv_type=KV_NUMBERS[self.kv_type], rope_table=table, salt=salt)
 
@@ -295,6 +300,8 @@ class Session(CoreSession):
             data = self._library.read(block.address, block.size)
         if path is None:
             return data
+        from ..source.saved import write_whole
+
         write_whole(path, data)
         return None
 
@@ -303,6 +310,8 @@ class Session(CoreSession):
 
         StateError for damaged bytes or another model's; ContextError when they need a larger n_ctx.
         """
+        from ..source.saved import read_saved
+
         data = read_saved(saved, "session")
         error, lent, size = self._library.alloc(ERROR_SIZE), self._library.lend(data), memoryview(data).nbytes
         self._change("gemel_session_restore", lent, size, error, error.size, where="restore", error=error)

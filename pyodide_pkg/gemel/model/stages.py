@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from ..core.errors import ArgumentError
-from ..dialect.reader import Reader
 from ..text.ids import Ids
 from .answer import Answer
 from .call_options import CallOptions
@@ -13,6 +13,9 @@ from .core_model import CoreModel
 from .grammar import Form, Grammar, Rules
 from .sampler import sampler_of
 from .turn import Script, Turn
+
+if TYPE_CHECKING:
+    from ..dialect.reader import Reader
 
 SLACK = 16   # ids of reasoning over the budget, while they may be the beginning of a marker
 

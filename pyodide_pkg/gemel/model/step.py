@@ -14,6 +14,7 @@ from ..core import abi
 from ..core.checks import flag, sequence, wrong_type
 from ..core.errors import ArgumentError, GemelError
 from ..core.library import check
+from ..core.public import public
 from ..text.ids import Ids, id_bytes, ids_of
 from .core_model import CoreModel
 from .core_session import CoreSession
@@ -22,6 +23,7 @@ from .sampler import Sampler
 PIECE = 1024   # bytes for one id's text: more than the longest piece of any known vocabulary
 
 
+@public
 class Drawn(NamedTuple):
     """What a step did for one session.
 

@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.checks import flag, not_whole, sequence, text
 from ..core.errors import ArgumentError
+from ..core.public import public
 from ..core.scalars import whole
-from ..dialect.dialect import Dialect, Section
-from ..dialect.grammar import AnswerGrammar, Choice
-from ..dialect.markers import Markers
-from ..dialect.reader import Reader
-from ..dialect.rows import dialect_of
-from ..schema.compiler import write_rules
-from ..text.messages import Ending, continues, plain
-from ..tools.tool import Tool, arguments_schema
 from .call_options import check_template_options
 from .core_model import CoreModel
 from .grammar import Form, Grammar
+
+if TYPE_CHECKING:
+    from ..dialect.dialect import Dialect, Section
+    from ..dialect.grammar import AnswerGrammar, Choice
+    from ..dialect.reader import Reader
+    from ..text.messages import Ending
+    from ..tools.tool import Tool
 
 TAIL = 32   # ids of a prompt's end, which may open a section
 ID_SIZE, ALPHABET = 9, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -88,6 +87,7 @@ def tool_options(
     return ToolOptions(tuple(tools), tuple(tool for tool in tools if tool.name == wanted), "required", is_parallel)
 
 
+@public
 class Turn:
     """Made by Model.turn(): pass it as the prompt of a generation in a session or batch.
 
@@ -106,6 +106,9 @@ class Turn:
 
         continued: the content of the last message, if the answer goes on with that.
         """
+        from ..dialect.markers import Markers
+        from ..dialect.rows import dialect_of
+
         self.model = model
         self.ids, self.tools, self.is_message = ids, options.tools, continued is None
         self._options = options
@@ -142,6 +145,10 @@ class Turn:
         """
         if not self._has_parts:
             return None
+        from hashlib import blake2b
+
+        from ..dialect.reader import Reader
+
         markers = self._markers
         if form is not None and markers.dialect.calls is not None:
             markers = markers.with_calls(replace(markers.dialect.calls, follows_text=False))
@@ -151,6 +158,8 @@ class Turn:
 
     def script(self, form: Form | Grammar | None) -> Script:
         """Return the grammars of the answer. form: what its text may be. ArgumentError: they can't be combined."""
+        from ..dialect.grammar import AnswerGrammar
+
         has_tools = bool(self._options.tools)
         first: Form | Grammar | None = form
         rest: Form | Grammar | None = form
@@ -198,6 +207,10 @@ class Turn:
         return self._markers.gbnf(marks[0]) if marks else ""
 
     def _grammar(self, form: Form | Grammar | None) -> AnswerGrammar:
+        from ..dialect.grammar import AnswerGrammar
+        from ..schema.compiler import write_rules
+        from ..tools.tool import arguments_schema
+
         options, calls = self._options, self._markers.dialect.calls
         text = None
         if form is not None:
@@ -220,6 +233,8 @@ def turn_of(
     options: ToolOptions, ending: Ending | None = None, budget: int | None = None,
 ) -> Turn:  # fmt: skip
     """Return the next message of a chat. template: its text. values: of the template, without tools."""
+    from ..text.messages import continues, plain
+
     shown = {**values, "tools": [tool.as_json() for tool in options.tools] or None}
     ids = model._message_ids(messages, template, shown, ending)
     continued = plain(messages)[-1]["content"] if continues(messages, ending) else None
@@ -257,6 +272,8 @@ def _start(
 
 def _call_id(key: bytes, index: int) -> str:
     """Return nine letters and digits, as every template takes them."""
+    from hashlib import blake2b
+
     number = int.from_bytes(blake2b(key + index.to_bytes(4, "little"), digest_size=16).digest(), "little")
     out = ""
     for _ in range(ID_SIZE):

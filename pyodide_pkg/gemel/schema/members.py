@@ -7,13 +7,14 @@ import re
 from dataclasses import replace
 from functools import partial
 
+from ..core.json_value import KINDS
 from .automaton import ANY, Automaton, TooLargeError, both, of_length, without
 from .errors import not_enforced, refused
 from .pattern import pattern
 from .reader import TOO_LONG, Reader
 from .rules import EMPTY, Alternative, in_class, quoted
 from .shape import ANY_TEXT, Members, Node, Place, Shape, Text
-from .style import KINDS, Quote, Raw, Style, kinds_of_members, of_others
+from .style import Quote, Raw, Style, kinds_of_members, of_others
 from .writer import Writer
 
 ALL = frozenset(KINDS)

@@ -18,7 +18,6 @@ from .rules import Rules
 from .shape import Node
 from .work import remembered
 
-KINDS = ("string", "number", "boolean", "null", "array", "object")
 VALUES = r"""value ::= "null" | "true" | "false" | number | string | array | object
 array ::= "[" (value ("," value)*)? "]"
 object ::= "{" (pair ("," pair)*)? "}"

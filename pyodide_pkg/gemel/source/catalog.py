@@ -11,12 +11,14 @@ import re
 from dataclasses import dataclass
 
 from ..core.errors import SourceError
+from ..core.public import public
 from .hub_address import hub_address
 
 PART = re.compile(r"(.*-)([0-9]{5})-of-([0-9]{5})(\.gguf(?:[?#].*)?)", re.DOTALL | re.IGNORECASE)
 NO_HOST = re.compile(r"[\s\x00-\x20\x7f\"#<>@\\^`{|}]")   # characters that no host name has
 
 
+@public
 @dataclass(frozen=True)
 class Name:
     """One model with a short name. Exactly one of `url` and `package` is set.

@@ -11,6 +11,7 @@ from typing import Any
 from ..core.checks import callback, flag, shown, wrong_type
 from ..core.errors import AnswerError, ArgumentError, ArgumentTypeError
 from ..core.json_value import json_value
+from ..core.public import public
 from ..schema.classes import MismatchError
 from .function import Parameters, name_of
 
@@ -22,6 +23,7 @@ SILENT = (   # keywords that say nothing about members without a name
 )  # fmt: skip
 
 
+@public
 @dataclass(frozen=True)
 class Tool:
     """A tool that a model may call.

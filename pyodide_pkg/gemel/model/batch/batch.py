@@ -16,6 +16,7 @@ from typing import Any, Unpack
 
 from ...core.checks import callback, flag, integer, not_number, not_whole, text, wrong_type
 from ...core.errors import ArgumentError, ArgumentTypeError, GemelError, OutOfMemoryError, StateError, UnsupportedError
+from ...core.public import public
 from ...core.scalars import number, whole
 from ...text.ids import Ids, id_bytes
 from ...text.messages import Ending, plain
@@ -46,6 +47,7 @@ MAX_TEXTS = 32       # that are embedded or scored at a time, beside the generat
 Part = tuple[Request, int]   # a request, and how many of its ids a step evaluates
 
 
+@public
 class Batch(Reading):
     """Made by Model.batch(). A context manager; closing it stops its generations.
 

@@ -10,6 +10,7 @@ from ...core import abi
 from ...core.closing import Closing
 from ...core.errors import CancelledError
 from ...core.floats import FloatArray, floats
+from ...core.public import public
 from ..answer import StopReason
 from ..core_model import CoreModel
 from ..embed import POOLINGS, Pool, Pooling, Recipe
@@ -140,6 +141,7 @@ class ReadRequest(Request, Generic[T]):
         return None if self.todo else "length"
 
 
+@public
 class BatchFuture(Closing, Generic[T]):
     """Made by Batch.embed, Batch.rank and Batch.score: a value that a batch evaluates beside its answers.
 
