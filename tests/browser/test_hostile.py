@@ -114,8 +114,8 @@ from gemel.tab.cache import _files, _folder
 from gemel.tab.opening import key_of
 folder = await (await _folder()).getDirectoryHandle(key_of(url))
 names = [name async for name in folder.keys()]
-version = next(name for name in names if name.endswith(".0")).removesuffix(".0")
-for name in ("stray", f"{version}.new", f"{version}.999999"):
+version = next(name for name in names if name.endswith(".data")).removesuffix(".data")
+for name in ("stray", f"{version}.new", f"{version}.0"):
     await folder.getFileHandle(name, create=True)
 None
 """,

@@ -30,16 +30,16 @@ CACHED = """
 import gemel
 [[one.name, one.size, one.complete] for one in await gemel.cache.list_async() if one.name == url]
 """
-# Of the file's blocks in the cache, change the last byte of the one with this number.
+# Of the cache, change the last byte of the block with this number, or of its hash in the table.
 DAMAGE = """
 import js
 root = await js.navigator.storage.getDirectory()
 folder = await (await root.getDirectoryHandle("gemel")).getDirectoryHandle(key)
-names = [name async for name in folder.keys()]
-name = next(name for name in names if name.endswith(f".{number}"))
+ending, width = (".data", 2**18) if in_data else (".table", 48)
+name = next(name for name in [name async for name in folder.keys()] if name.endswith(ending))
 file = await (await folder.getFileHandle(name)).getFile()
 raw = bytearray((await file.arrayBuffer()).to_bytes())
-raw[-1 - 32 * in_data] ^= 1
+raw[(number + 1) * width - (1 if in_data else 17)] ^= 1
 writing = await (await folder.getFileHandle(name)).createWritable()
 await writing.write(js.Uint8Array.new(raw))
 await writing.close()
@@ -188,18 +188,23 @@ def test_a_damaged_block_of_the_cache_is_fetched_again(
     assert file.requests == []
 
 
-def test_blocks_that_are_empty_are_not_there(tab: OpenTab, served: Serve, data: bytes, logits: bytes) -> None:
-    """As a tab leaves them that is ended in the middle of a download: their files are opened before bytes come."""
+def test_blocks_that_the_table_lacks_are_not_there(tab: OpenTab, served: Serve, data: bytes, logits: bytes) -> None:
+    """As a tab leaves them that is ended in the middle of a download."""
     file, one = served(data), tab(where="main")
     assert load(one, file.url) == logits
     file.forget()
     one.run(
         """
+import js
 from gemel.tab.cache import _folder
 from gemel.tab.opening import key_of
 folder = await (await _folder()).getDirectoryHandle(key_of(url))
-for name in [name async for name in folder.keys() if name.rpartition(".")[2] in ("3", "4", "5")]:
-    await (await (await folder.getFileHandle(name)).createWritable()).close()
+name = next(name for name in [name async for name in folder.keys()] if name.endswith(".table"))
+raw = bytearray((await (await (await folder.getFileHandle(name)).getFile()).arrayBuffer()).to_bytes())
+raw[3 * 48 : 6 * 48] = bytes(3 * 48)
+writing = await (await folder.getFileHandle(name)).createWritable()
+await writing.write(js.Uint8Array.new(raw))
+await writing.close()
 """,
         url=file.url,
     )

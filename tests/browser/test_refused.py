@@ -86,9 +86,10 @@ def test_a_page_in_place_of_the_rest_keeps_what_is_there(
     assert file.sent == len(data) - cached
 
 
-def test_a_page_that_was_kept_unchecked_is_downloaded_again(
+def test_what_an_earlier_version_cached_is_downloaded_again(
     tab: OpenTab, served: Serve, data: bytes, logits: bytes
 ) -> None:
+    """It had a file for each block; one of them is a page, which the first versions did not refuse."""
     file, one = served(data), tab(where="worker")
     script = """
 import hashlib, json, js
@@ -104,10 +105,12 @@ for name, content in {"meta.json": json.dumps(meta).encode(), f"{meta['version']
     await writing.write(to_js(content))
     await writing.close()
 """
+    names = script.partition("meta =")[0] + "sorted([name.rpartition('.')[2] async for name in folder.keys()])"
     one.run(script, url=file.url, page=PAGE)
-    assert one.run(CACHED, url=file.url) == [[file.url, len(PAGE), True]]
+    assert one.run(CACHED, url=file.url) == [[file.url, 0, False]]
     assert load(one, file.url) == logits
     assert one.run(CACHED, url=file.url) == [[file.url, len(data), True]]
+    assert one.run(names, url=file.url) == ["data", "json", "table"]
 
 
 def test_a_page_in_place_of_a_part_names_the_part(tab: OpenTab, served: Serve) -> None:

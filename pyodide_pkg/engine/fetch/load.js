@@ -1,9 +1,9 @@
 // The download worker: turns a model's URLs into blocks of bytes, posted in the order that Python asks for.
 //
 // A file is split into blocks. With a cache, the origin's private file system has one folder gemel/<key> per file, with
-// meta.json and one file per block: its bytes and their SHA-256. So a block can be checked, a half-written one counts
-// as missing, and a broken download resumes from the cached blocks. Block names begin with the remote file's version,
-// so two versions never mix. A Web Lock lets one page download while others read its blocks.
+// meta.json, the blocks in one file, each at its place, and a table: each block's SHA-256 and a sum that is quick to
+// check. A block that the table lacks is missing, so a broken download resumes from the cached blocks. The files' names
+// begin with the remote file's version, so two versions never mix. A Web Lock lets one page download while others read.
 // A server without ranges sends one stream, in file order. Of the files' contents the worker knows the first four bytes.
 //
 //   in:  {type: "open", files: [{url, key, name, size, tree}], cache}   size, tree: if known, else null
@@ -27,7 +27,6 @@ class Load {
         this.inFlight = 0;
         this.done = 0; // bytes so far
         this.spare = []; // memory of blocks for reuse, to avoid garbage
-        this.reading = new Map();
         this.writing = Promise.resolve(); // blocks are hashed, cached and posted in sequence
         this.failure = null; // the error of a write
         this.wake = () => {};
@@ -54,12 +53,13 @@ class Load {
             await this.#loop();
             await this.writing;
             for (const file of this.files) await this.#verify(file);
+            for (const file of this.files) await file.store?.rest();
             const lost = this.files.find((file) => file.store?.lost);
             this.#post({ type: "done", note: lost?.store.lost ?? "" });
             await this.#changed(() => this.abort.signal.aborted);
         } catch (error) {
             await this.writing.catch(() => {}); // received blocks are kept, and no file stays open
-            for (const file of this.files) await file.store?.abandon().catch(() => {});
+            for (const file of this.files) await file.store?.rest();
             const failure = this.#explain(error).catch(({ message }) => ({ type: "error", text: message }));
             if (!this.abort.signal.aborted) this.#post(await failure);
         } finally {
@@ -105,7 +105,7 @@ class Load {
         const storage = await estimate();
         const used = storage ? ` (${megabytes(storage.usage)} of ${megabytes(storage.quota)} are used)` : "";
         let needed = 0;
-        for (const file of this.files) needed += Math.max(0, file.size - file.have.size * file.block);
+        for (const file of this.files) needed += file.missing;
         return (
             `caching it needs ${megabytes(needed)} more than the browser lets this origin store${used}: ` +
             "delete models (gemel.cache.list_async, gemel.cache.delete_async), or pass cache=False"
@@ -158,7 +158,6 @@ class Load {
         await this.#credit(file.sizeOf(block));
         const found = await this.#recall(file, block);
         if (found) {
-            if (block === 0 && !isGguf(found.data)) throw new Changed(); // it was cached unchecked: download it again
             this.#count(found.data.length);
             file.hashes[block] = found.hash;
             this.#claim(file, block, found.data);
@@ -170,24 +169,16 @@ class Load {
         }
     }
 
-    /** A block of the cache as {data, hash}, or null. Starts to read the next ones, too. */
+    /** A block of the cache as {data, hash}, or null. */
     async #recall(file, block) {
         if (!file.store || (file.held && !file.have.has(block))) return null;
-        const read = (at) => {
-            const name = `${file.index}.${at}`;
-            const load = () => file.store.read(at, file.sizeOf(at), () => this.#buffer(file), file.have.has(at));
-            if (!this.reading.has(name)) this.reading.set(name, load());
-            return this.reading.get(name);
-        };
-        if (file.have.has(block) && this.order)
-            for (let i = 1; i < Math.max(2, READ_AHEAD / file.block); i++) {
-                const [other, at] = this.#ordered(this.place + i);
-                if (other === file && file.have.has(at) && !file.given.has(at)) read(at);
-            }
-        const found = await read(block);
-        this.reading.delete(`${file.index}.${block}`);
+        const data = new Uint8Array(this.#buffer(file), 0, file.sizeOf(block));
+        const found = await file.store.read(block, block * file.block, data);
         if (found) file.have.add(block);
-        else file.have.delete(block); // it was damaged
+        else {
+            file.have.delete(block); // it may have been damaged
+            this.spare.push(data.buffer);
+        }
         return found;
     }
 
@@ -196,11 +187,10 @@ class Load {
         return this.#changed(() => !this.inFlight || this.inFlight + size <= Math.max(IN_FLIGHT, 2 * size));
     }
 
-    /** Memory for a block and its hash. */
+    /** Memory for a block. */
     #buffer(file) {
-        const size = file.block + 32;
-        const i = this.spare.findIndex((buffer) => buffer.byteLength === size);
-        return i < 0 ? new ArrayBuffer(size) : this.spare.splice(i, 1)[0];
+        const i = this.spare.findIndex((buffer) => buffer.byteLength === file.block);
+        return i < 0 ? new ArrayBuffer(file.block) : this.spare.splice(i, 1)[0];
     }
 
     #count(size) {
@@ -245,6 +235,8 @@ class Load {
             const [other, block] = this.#ordered(place);
             if (other !== file || block !== last || block >= file.count || file.have.has(block)) break;
         }
+        await this.writing; // of the blocks before
+        await file.store?.rest();
         return file.request(from, Math.min(Math.max(last, run.block + 1) * file.block, file.size));
     }
 
@@ -266,7 +258,6 @@ class Load {
             }
             if (!run.data) {
                 await this.#credit(size);
-                this.#prepare(file, run.block, end);
                 run.data = new Uint8Array(this.#buffer(file), 0, size);
             }
             run.data.set(part, run.fill);
@@ -274,12 +265,6 @@ class Load {
             if (!file.given.has(run.block)) this.#count(part.length);
             if (run.fill === size) await this.#whole(file, run);
         }
-    }
-
-    /** Open the files of the next blocks of a stream. */
-    #prepare(file, block, end) {
-        for (let i = block; file.store && i < block + OPENED && i * file.block < end && !file.have.has(i); i++)
-            if (!file.given.has(i)) file.store.prepare(i); // a given block is being written
     }
 
     /** A block is complete: cache and post it while the next one is received. */
@@ -306,22 +291,17 @@ class Load {
         if (this.abort.signal.aborted) run.block = -1;
     }
 
-    /** Hash a block, because a server may stop naming the file's version. The hash is also stored behind the block. */
+    /** Hash a block, because a server may stop naming the file's version. The table has the hash, too. */
     async #hash(file, block, data) {
         if (!globalThis.crypto?.subtle) return;
-        const hash = await sha256(data);
-        file.hashes[block] = hash;
-        new Uint8Array(data.buffer, data.length, hash.length).set(hash);
+        file.hashes[block] = await sha256(data);
     }
 
     async #keep(file, block, data, hash) {
         await hash;
-        let close = null;
-        if (file.store && !file.store.lost)
-            close = await file.store.write(block, new Uint8Array(data.buffer, 0, data.length + 32));
+        if (file.store && !file.store.lost) await file.store.write(block, block * file.block, data, file.hashes[block]);
         file.have.add(block);
         this.#give(file, block, data);
-        close?.();
     }
 
     /** Check the hash of all blocks' hashes, if it is known. */

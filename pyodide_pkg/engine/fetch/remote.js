@@ -31,6 +31,12 @@ class Remote {
         return Math.min(this.block, this.size - block * this.block);
     }
 
+    /** Bytes that its cache still needs. */
+    get missing() {
+        const kept = Math.max(this.have.size * this.block, this.store?.length ?? 0); // a file may have holes
+        return Math.max(0, this.size - kept);
+    }
+
     get hasValidator() {
         return Boolean(this.validators.etag || this.validators.date);
     }
@@ -98,7 +104,7 @@ class Remote {
 
     /** Throw QuotaExceededError if the file does not fit. */
     async #room() {
-        const missing = this.size - Math.min(this.have.size * this.block, this.size);
+        const { missing } = this;
         const storage = await estimate();
         const room = storage ? Math.max(0, storage.quota - storage.usage) : Infinity;
         if (missing > room) throw new DOMException(`${missing}`, "QuotaExceededError");

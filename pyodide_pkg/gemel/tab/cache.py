@@ -1,11 +1,11 @@
 """The cache of a tab, which engine/fetch/ fills: listing and deleting entries.
 
-In the origin's private file system, gemel/<key>/ holds meta.json and one file per block, `<version>.<number>`.
+In the origin's private file system, gemel/<key>/ holds meta.json, the blocks in `<version>.data`, and what is known of
+each in `<version>.table`; zeros mean that a block is missing.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,7 +16,8 @@ from ..core.errors import SourceError
 from ..source.cached import Entry, entry_folder, missing, spelled
 from ..source.catalog import part_names
 
-HASH = 32   # bytes after those of a block
+LAYOUT = 2   # of a folder; as in engine/fetch/store.js
+ENTRY = 48   # bytes of a block in the table
 
 
 @dataclass(frozen=True)
@@ -119,22 +120,27 @@ async def _file(folder: Any, key: str) -> _File:  # noqa: ANN401
         meta = json.loads(await file.text())
         size, block, version = int(meta["size"]), int(meta["block"]), str(meta["version"])
         name, url = str(meta["name"]), str(meta["url"])
+        places = [(at, min(at + block, size)) for at in range(0, size, block)]
     except Exception:   # missing, or half-written: the entry can only be deleted
         return _File(key, key, "", 0, 0)
-    wanted: dict[str, int] = {}
-    for file_name in names:
-        number = file_name.removeprefix(f"{version}.")
-        if number != file_name and number.isascii() and number.isdigit() and int(number) * block < size:
-            wanted[file_name] = min(block, size - int(number) * block)
-    sizes = await asyncio.gather(*(_size(folder, file_name) for file_name in wanted))
-    whole = [left for left, found in zip(wanted.values(), sizes, strict=True) if found == left + HASH]
-    return _File(key, name, url, size, sum(whole))
+    table = await _read(folder, f"{version}.table") if meta.get("layout") == LAYOUT else b""
+    length = await _size(folder, f"{version}.data")
+    noted = [any(table[i * ENTRY : (i + 1) * ENTRY]) for i in range(len(places))]
+    cached = sum(end - at for (at, end), is_noted in zip(places, noted, strict=True) if is_noted and end <= length)
+    return _File(key, name, url, size, cached)
+
+
+async def _read(folder: Any, name: str) -> bytes:  # noqa: ANN401
+    try:
+        handle = await folder.getFileHandle(name)   # kept, as above
+        return bytes((await (await handle.getFile()).arrayBuffer()).to_bytes())
+    except Exception:   # there are no blocks yet
+        return b""
 
 
 async def _size(folder: Any, name: str) -> int:  # noqa: ANN401
-    """Return the bytes of a file; 0 for one that a tab left empty when it was closed during a download."""
     try:
         handle = await folder.getFileHandle(name)   # kept, as above
         return int((await handle.getFile()).size)
-    except Exception:   # deleted meanwhile
+    except Exception:   # there are no blocks yet, or no more
         return 0
