@@ -1,28 +1,24 @@
-"""MODEL becomes a Model: where its bytes come from on this host. Then every host runs the same loop, model/opening.py.
+"""MODEL becomes a Model: _desktop.py or tab/opening.py gets the bytes of this host, and model/opening.py loads them.
 
-In a tab, tab/opening.py gets the bytes.
+A tab starts to download before it imports what reads the file, so nothing of that is imported here.
 """
 
 from __future__ import annotations
 
-import contextlib
 import sys
+from typing import TYPE_CHECKING
 
-from ._choice import load
 from .core.checks import flag
-from .core.cpu import pick_isa, pick_threads
-from .model.core_model import PROMPT
-from .model.header import Gguf
-from .model.kv import KvType
-from .model.loader import at_once, read_gguf
-from .model.memory import Plan
-from .model.model import Model
-from .model.opening import load_model, resolve_in_thread
-from .model.overrides import Overrides, check_overrides
-from .source.pieces import LocalPieces
-from .source.progress import Progress
-from .source.removal import advised
-from .source.sources import MODEL, resolve
+
+if TYPE_CHECKING:
+    from .model.core_model import PROMPT
+    from .model.header import Gguf
+    from .model.kv import KvType
+    from .model.memory import Plan
+    from .model.model import Model
+    from .model.overrides import Overrides
+    from .source.progress import Progress
+    from .source.sources import MODEL
 
 
 def open(
@@ -58,20 +54,13 @@ def open(
     """
     drafts = flag("draft", draft)
     if sys.platform == "emscripten":
-        from .tab.opening import open_in_tab
+        from .tab.opening import open_in_tab as open_here
+    else:
+        from ._desktop import open_on_desktop as open_here
 
-        opened = open_in_tab(
-            model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache, overrides=overrides
-        )
-        opened.draft = drafts
-        return opened
-    library, given = load(), check_overrides(overrides)
-    n_threads, number = pick_threads(threads, library), pick_isa(library, isa)
-    with advised(model):
-        pieces = LocalPieces(resolve(model, cache=cache, on_progress=on_progress), yields=False)
-        opened = at_once(
-            load_model(library, pieces, n_threads, number, on_progress=on_progress, prompt=prompt, overrides=given)
-        )
+    opened = open_here(
+        model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache, overrides=overrides
+    )
     opened.draft = drafts
     return opened
 
@@ -93,20 +82,13 @@ async def open_async(
     """
     drafts = flag("draft", draft)
     if sys.platform == "emscripten":
-        from .tab.opening import open_in_tab_async
+        from .tab.opening import open_in_tab_async as open_here
+    else:
+        from ._desktop import open_on_desktop_async as open_here
 
-        opened = await open_in_tab_async(
-            model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache, overrides=overrides
-        )
-        opened.draft = drafts
-        return opened
-    library, given = load(), check_overrides(overrides)
-    n_threads, number = pick_threads(threads, library), pick_isa(library, isa)
-    with advised(model):
-        pieces = LocalPieces(await resolve_in_thread(model, cache=cache, on_progress=on_progress), yields=True)
-        opened = await load_model(
-            library, pieces, n_threads, number, on_progress=on_progress, prompt=prompt, overrides=given
-        )
+    opened = await open_here(
+        model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache, overrides=overrides
+    )
     opened.draft = drafts
     return opened
 
@@ -114,11 +96,11 @@ async def open_async(
 def inspect(model: MODEL, *, on_progress: Progress | None = None) -> Gguf:
     """Read only a file's header: version, metadata, tensor table. Any architecture; no weights are loaded."""
     if sys.platform == "emscripten":
-        from .tab.opening import inspect_in_tab
+        from .tab.opening import inspect_in_tab as inspect_here
+    else:
+        from ._desktop import inspect_on_desktop as inspect_here
 
-        return inspect_in_tab(model, on_progress=on_progress)
-    with advised(model), contextlib.closing(resolve(model, on_progress=on_progress)) as source:
-        return at_once(read_gguf(load(), LocalPieces(source, yields=False)))
+    return inspect_here(model, on_progress=on_progress)
 
 
 def plan(
@@ -136,6 +118,11 @@ def plan(
     memory: the bytes available; if they are too few, OutOfMemoryError says both numbers and what would fit.
     overrides: as for open.
     """
+    from ._choice import load
+    from .core.cpu import pick_threads
+    from .model.overrides import check_overrides
+    from .source.removal import advised
+
     given = check_overrides(overrides)
     with inspect(model, on_progress=on_progress) as header:
         n_threads = pick_threads(threads, load())

@@ -44,9 +44,10 @@ async def start(threads: int | None = None) -> None:
     threads: how many the next model may use; default the CPUs that the browser reports, at most 8.
     LibraryError says why when this page has no threaded engine.
     """
+    from .core.cpu import asked_threads
     from .tab import engine
 
-    asked = engine.asked_threads(threads)
+    asked = asked_threads(threads)
     refusal = _refusal()
     if refusal:
         raise LibraryError(f"the threaded engine can't be started: {refusal}")

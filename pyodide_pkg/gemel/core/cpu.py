@@ -43,6 +43,11 @@ def pick_isa(library: Library, name: str | None) -> int | None:
     return list(support).index(name)
 
 
+def asked_threads(threads: int | None) -> int | None:
+    """Return the thread count of an argument or of GEMEL_THREADS, checked; None when neither is set."""
+    return pick_threads(threads) if threads is not None or os.environ.get("GEMEL_THREADS") else None
+
+
 def pick_threads(threads: int | None, library: Library | None = None) -> int:
     """Return a checked thread count: the argument, else GEMEL_THREADS, else the library's default."""
     name, named = "threads", os.environ.get("GEMEL_THREADS")

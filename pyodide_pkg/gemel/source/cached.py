@@ -22,7 +22,6 @@ from ..core.errors import SourceError
 from .catalog import CATALOG, part_names
 from .hub_address import hub_address
 from .paths import filled_in, not_known
-from .repository import choose_held
 
 ENTRY_FILE = "entry.json"
 GONE = ".gone-"   # a folder that is being deleted: no name of a model begins with a dot
@@ -76,6 +75,8 @@ def spelled(name: str, held: Callable[[], Iterable[tuple[str, int]]]) -> str:
     address = hub_address(name)
     if address is None or address.file:
         return part_names(str(address or name))[0]
+    from .repository import choose_held
+
     choice = choose_held(address, held(), "in the cache, ")
     return choice.name if choice else name
 

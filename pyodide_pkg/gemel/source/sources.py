@@ -18,15 +18,17 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 from ..core.checks import callback, flag, text, wrong_type
 from ..core.errors import ArgumentTypeError, FormatError, SourceError
-from . import no_file
 from .catalog import CATALOG, part_names
 from .paths import filled_in
 from .piece_order import Data
 from .progress import Progress
+
+if TYPE_CHECKING:
+    from .no_file import Use
 
 MODEL = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
@@ -229,6 +231,8 @@ def _parts(path: Path) -> tuple[Path, ...]:
 def pull(name: str, *, on_progress: Progress | None = None) -> Path:
     """Download a short name, URL or hf: address into the cache unless it is there, and return its file."""
     if not is_address(text("name", name, "a short name, a URL or an hf: address, as a str")):
+        from . import no_file
+
         close = no_file.short_name(name)
         known = f"the closest short name is {close!r}" if close else no_file.all_short_names()
         raise SourceError(f"{name!r} is neither a short name nor an address; {known}")
@@ -250,15 +254,19 @@ def is_remote(name: str) -> bool:
     return False
 
 
-def open_file(path: Path, use: no_file.Use = "model") -> FileSource:
+def open_file(path: Path, use: Use = "model") -> FileSource:
     """Open a regular file; anything else is a SourceError before it is touched. use: what the file should hold."""
     try:
         kind = path.stat().st_mode
         if not stat.S_ISREG(kind):
+            from . import no_file
+
             raise SourceError(no_file.of_kind(path, kind, use))
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
         handle = os.open(path, flags)
     except FileNotFoundError:
+        from . import no_file
+
         raise SourceError(no_file.missing(path, use)) from None
     except SourceError:
         raise

@@ -12,7 +12,7 @@ import os
 from typing import Any
 
 from ..core import pool
-from ..core.cpu import pick_threads
+from ..core.cpu import asked_threads
 from ..core.errors import LibraryError, OutOfMemoryError, ThreadError
 from ..core.library import check_abi
 from . import assets, features
@@ -60,11 +60,6 @@ def threads_refusal() -> str:
     if not assets.has(_file("threads")):
         return "this installation has no threaded engine"
     return ""
-
-
-def asked_threads(threads: int | None) -> int | None:
-    """Return the thread count of an argument or of GEMEL_THREADS, checked; None when neither is set."""
-    return pick_threads(threads) if threads is not None or os.environ.get("GEMEL_THREADS") else None
 
 
 def memory_sizes() -> list[int]:

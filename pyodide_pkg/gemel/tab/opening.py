@@ -6,35 +6,35 @@ the browser lets Python wait (JSPI); in a worker without JSPI they use the brows
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from ..core.checks import callback, flag, shown
-from ..core.cpu import pick_isa, pick_threads
+from ..core.cpu import asked_threads, pick_isa, pick_threads
 from ..core.errors import FormatError, SourceError, UnsupportedError
-from ..model.core_model import PROMPT
-from ..model.header import Gguf
-from ..model.loader import at_once, read_gguf
-from ..model.model import Model
-from ..model.opening import load_model
-from ..model.overrides import Overrides, check_overrides
 from ..source import cached
 from ..source.catalog import CATALOG, part_names, url_of
+from ..source.hub_address import hub_address
 from ..source.pieces import LocalPieces, PieceSource
 from ..source.progress import Progress
-from ..source.removal import advice
 from ..source.sources import Source, is_address, named, not_empty, resolve
-from . import engine, features
+from . import features
 from .blobs import ArraySource, BlobPieces, BlobSource, is_array, is_blob, name_of
-from .choice import load, load_async
 from .fetch import ChangedError, FetchedPieces, File
-from .hub_file import full_name, full_name_now
 from .waiting import can_wait, wait_for
-from .xhr import XhrSource
+
+if TYPE_CHECKING:
+    from ..model.core_model import PROMPT
+    from ..model.header import Gguf
+    from ..model.model import Model
+    from ..model.overrides import Overrides
+    from .xhr import XhrSource
 
 CHANGES = 3         # versions of a remote file that one load may meet
 UNREACHABLE = (     # how a text begins that is no path and no address for a tab, and what to do
@@ -45,6 +45,12 @@ UNREACHABLE = (     # how a text begins that is no path and no address for a tab
         "{scheme}: is not supported; use https:, http:, hf:, or a File, a Blob or an array of bytes",
     ),
 )
+# What reads the file, and then answers, in an order in which each imports little: Python compiles all of it.
+READERS = (
+    "core.slots", "text.ids", "model.gguf", "model.kv", "model.overrides", "model.sampling", "model.grammar",
+    "model.call_options", "model.core_model", "model.core_session", "model.sampler", "model.turn", "model.answer",
+    "model.stages", "model.generation", "model.session", "model.model", "model.loader", "model.opening",
+)  # fmt: skip
 _models_url: str | None = None
 _uncached: WeakKeyDictionary[Model, str] = WeakKeyDictionary()   # why the downloads of models are not cached
 
@@ -77,11 +83,16 @@ async def open_in_tab_async(
     """See gemel.open_async and gemel.browser.replace."""
     flag("cache", cache)
     callback("on_progress", on_progress)
-    given = check_overrides(overrides)
-    engine.start_early(threads, size_of(model))
+    asked_threads(threads)   # it checks
+    given = {} if overrides is None else import_module("gemel.model.overrides").check_overrides(overrides)
+    ready = asyncio.ensure_future(_get_ready(threads, size_of(model)))
     for _ in range(CHANGES):
         pieces = await pieces_of(model, cache=cache, on_progress=on_progress)
         try:
+            await ready
+            from ..model.opening import load_model
+            from .choice import load_async
+
             library = await load_async(sum(pieces.sizes), threads)
             n_threads, number = pick_threads(threads, library), pick_isa(library, isa)
             opened = await load_model(
@@ -96,10 +107,22 @@ async def open_in_tab_async(
         except (FormatError, UnsupportedError) as error:
             if not (cache and is_url(model)):
                 raise
+            from ..source.removal import advice
+
             raise type(error)(f"{error}; {advice(pieces.name)}") from error
         finally:
             pieces.close()
     raise SourceError(f"{named(model)} changed while it was downloaded, {CHANGES} times: try again later")
+
+
+async def _get_ready(threads: int | None, size: int | None) -> None:
+    """Start the engine and import what reads a model, while its first bytes are fetched."""
+    from . import engine
+
+    engine.start_early(threads, size)
+    for name in READERS:
+        await asyncio.sleep(0)   # workers start, and messages arrive, only between Python's steps
+        import_module(f"gemel.{name}")
 
 
 def open_in_tab(
@@ -122,6 +145,11 @@ def open_in_tab(
         )   # fmt: skip
     flag("cache", cache)
     callback("on_progress", on_progress)
+    from ..model.loader import at_once
+    from ..model.opening import load_model
+    from ..model.overrides import check_overrides
+    from .choice import load
+
     given = check_overrides(overrides)
     pieces = LocalPieces(source_now(model, "await gemel.open_async(...)", keep=cache), yields=False)
     try:
@@ -138,6 +166,9 @@ def inspect_in_tab(model: Any, *, on_progress: Progress | None) -> Gguf:  # noqa
     """See gemel.inspect."""
     if can_wait():
         return wait_for(_inspect(model, on_progress))
+    from ..model.loader import at_once, read_gguf
+    from .choice import load
+
     source = source_now(model, "run it by pyodide.runPythonAsync, in a browser with JSPI", keep=False)
     pieces = LocalPieces(source, yields=False)
     try:
@@ -147,6 +178,9 @@ def inspect_in_tab(model: Any, *, on_progress: Progress | None) -> Gguf:  # noqa
 
 
 async def _inspect(model: Any, on_progress: Progress | None) -> Gguf:  # noqa: ANN401
+    from ..model.loader import read_gguf
+    from .choice import load
+
     pieces = await pieces_of(model, cache=False, on_progress=on_progress)
     try:
         return await read_gguf(load(), pieces)
@@ -161,7 +195,12 @@ async def pieces_of(model: Any, *, cache: bool, on_progress: Progress | None) ->
     """Return where the pieces of MODEL come from."""
     check_reachable(model)
     if is_url(model):
-        files = files_of(await full_name(model, cache=cache))
+        name = model
+        if hub_address(name) is not None:
+            from .hub_file import full_name
+
+            name = await full_name(name, cache=cache)
+        files = files_of(name)
         try:
             return not_empty(await FetchedPieces.open(files, cache=cache, on_progress=on_progress))
         except SourceError as error:
@@ -184,10 +223,14 @@ def source_now(model: Any, advice: str, *, keep: bool) -> Source:  # noqa: ANN40
         )
     if is_blob(model):
         return not_empty(BlobSource(model))
+    from .hub_file import full_name_now
+
     return not_empty(_requested(files_of(full_name_now(model)), keep=keep))
 
 
 def _requested(files: Sequence[File], *, keep: bool) -> XhrSource:
+    from .xhr import XhrSource
+
     name = files[0].name
     lacks = ["is not kept"] * keep + ["is not checked against its SHA-256"] * (files[0].tree is not None)
     if lacks:
