@@ -96,8 +96,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     tokenizer.write_text(TOKENIZER)
     sample = ("sample/sampler", "sample/penalties", "sample/candidates")
     used = (
-        "canon", "closing", "endless", "forced", "mask", "matcher", "repeats", "seen", "shortest", "stacks",
-        "text_tree", "unique",
+        "canon", "closing", "closing_lists", "endless", "forced", "mask", "matcher", "repeats", "seen", "shortest",
+        "stacks", "text_tree", "unique", "witness",
     )  # fmt: skip
     names = (*sample, *(f"grammar/{name}" for name in used))
     names += ("text/unicode", "text/unicode_tables", "fmath", "errors")
