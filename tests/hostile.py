@@ -45,6 +45,7 @@ class Spec(NamedTuple):
 def small(*, n_vocab: int = N_VOCAB, counts: tuple[int, ...] = (), **fields: Any) -> Spec:  # noqa: ANN401
     """Return a model with a vocabulary cut to n_vocab tokens and no merges; 0: all of it, merges too."""
     pairs, tensors = tiny.described(tiny.TinyModel(**{**SHAPE, **fields}))
+    pairs = [(key, kind, list(value) if isinstance(value, tuple) else value) for key, kind, value in pairs]
     if n_vocab:
         pairs = [(key, kind, _fewer(key, value, n_vocab)) for key, kind, value in pairs]
         tensors = [_fewer_rows(tensor, n_vocab) if tensor.name in ROWS else tensor for tensor in tensors]
@@ -146,6 +147,8 @@ ARCHS: dict[str, dict[str, Any]] = {
     "stablelm": {"arch": "stablelm"},
     "gemma2": {"arch": "gemma2", "n_layer": 2},
     "gemma3": {"arch": "gemma3", "n_layer": 2, "kv": [("gemma3.rope.scale_linear", "f32", 4.0)]},
+    "lfm2": {"arch": "lfm2", "n_layer": 3, "n_head_kv": (0, 1, 0)},
+    "lfm2moe": {"arch": "lfm2moe", "n_layer": 2, "n_head_kv": (1, 0)},
     "bert": {
         "arch": "bert", "n_layer": 2, "tokenizer": "bert", "scores": 1,
         "kv": [("bert.classifier.output_labels", "string[]", ["x"])],
