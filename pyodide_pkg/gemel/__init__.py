@@ -13,9 +13,8 @@ are not.
 # ruff: noqa: E402
 from __future__ import annotations
 
+import typing as _typing
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING
-from typing import Any as _Any
 
 from .core import packed as _packed
 
@@ -45,7 +44,7 @@ from .core.errors import (
 from .core.public import prepared as _prepared
 from .core.public import public as _public
 
-if TYPE_CHECKING:   # when they are needed: __getattr__
+if _typing.TYPE_CHECKING:   # when they are needed: __getattr__
     from . import browser, cache, profiling
     from ._choice import default_info, include_path, isas, library_path
     from ._open import inspect, open, open_async, plan
@@ -195,9 +194,9 @@ _ORIGINS = {
 }   # fmt: skip
 
 
-if not TYPE_CHECKING:   # a misspelt name is an error for type checkers, too
+if not _typing.TYPE_CHECKING:   # a misspelt name is an error for type checkers, too
 
-    def __getattr__(name: str) -> _Any:  # noqa: ANN401
+    def __getattr__(name: str) -> _typing.Any:  # noqa: ANN401
         """Import what is named for the first time: most programs, and tabs above all, need only a part."""
         if name == "__version__":   # the core's: reading it loads the library
             return _import_module("._choice", __name__).version()

@@ -41,6 +41,8 @@ MODULES = ("browser", "cache", "profiling")
 
 def test_all_is_sorted_and_complete() -> None:
     assert gemel.__all__ == sorted(gemel.__all__, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+    for name in gemel.__all__:   # most are imported when they are first named
+        getattr(gemel, name)
     public = {
         name for name, value in vars(gemel).items()
         if not name.startswith("_") and not (inspect.ismodule(value) and name not in MODULES) and name != "annotations"
