@@ -39,7 +39,7 @@ part_checks = $(call files,c_checks fuzz)
 part_builds = $(call files,cross install) tests/wasm
 part_web = tests/web
 part_rest = tests/python $(patsubst %,--ignore=%,$(part_checks) $(part_builds))
-nice_builds = nice -n 10
+nice_builds = nice -n 4
 pytest: $(VENV)/dev
 	@rm -f build/test-*.log; mkdir -p build
 	@$(MAKE) --no-print-directory --keep-going --jobs=4 pytest-row-1 pytest-row-2 pytest-row-3 pytest-builds
