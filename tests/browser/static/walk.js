@@ -67,6 +67,9 @@ async function walk() {
     found.output = shown("#output");
     await report("offline"); // the test ends the server
     await visit();
+    await until("the conversation is back", () => shown(".turn:last-child .text") === found.answer);
+    find("#new").click();
+    await until("a new one begins", () => !find(".turn"));
     found.offline = await ask("Hello");
     find("#open-models").click();
     await until("the model is listed", () => find("#cached button.act"));
