@@ -41,7 +41,8 @@ def test_check_passes(kind: str, check: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_api_works_under_sanitizers() -> None:
+@pytest.mark.parametrize("part", range(2))
+def test_the_api_works_under_sanitizers(part: int) -> None:
     """The API's own tests again, on a sanitized core: the address sanitizer's runtime must come before Python's."""
     folder = building.native("sanitized")
     runtime = building.sanitizer_runtime(folder)
@@ -50,7 +51,7 @@ def test_the_api_works_under_sanitizers() -> None:
     chosen = "not (slow or model or peer or cross or wasm)"
     named = f"not ({' or '.join(NOT_OF_THE_CORE)})"
     done = building.execute(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", chosen, "-k", named, *files],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", chosen, "-k", named, *files[part::2]],
         env={
             "LD_PRELOAD": str(runtime),
             "GEMEL_LIBRARY": str(folder / "libgemel.so"),
