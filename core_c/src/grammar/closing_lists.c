@@ -76,9 +76,10 @@ typedef struct keeping {
     closing_lists *l;
     mask *k;
     uint32_t left, *kept;
-    const uint8_t *string;   // [size] that is open
-    uint32_t size;
+    uint32_t at, size;   // of the string that is open, in the lists' text, which moves as it grows; size 0: none is
 } keeping;
+
+static const uint8_t *string_of(const keeping *p) { return p->k->unique->lists.text + p->at; }
 
 static void put_id(uint32_t *bits, int32_t id) { bits[id >> 5] |= 1u << (id & 31); }
 
@@ -91,10 +92,10 @@ static void make_special(const keeping *p, uint32_t node) {
 static void find_same(const keeping *p) {
     const seen *s = &p->k->unique->lists;
     const text_tree *t = p->k->t;
-    const uint8_t *at = s->text, *end = p->string;
-    for (; (at = memchr(at, p->string[0], (size_t)(end - at))) != NULL; at++) {
+    const uint8_t *at = s->text, *end = string_of(p);
+    for (; (at = memchr(at, end[0], (size_t)(end - at))) != NULL; at++) {
         if ((size_t)(end - at) < p->size) break;
-        if (memcmp(at, p->string, p->size) != 0) continue;
+        if (memcmp(at, end, p->size) != 0) continue;
         for (int part = 0; part < TREE_PARTS; part++) {
             uint32_t node = t->root[part];
             for (const uint8_t *next = at + p->size; next < end; next++) {
@@ -113,15 +114,16 @@ static void find_string(keeping *p) {
     do {
         for (at--, n = 0; n < at && s->text[at - 1 - n] == '\\';) n++;
     } while (at && (s->text[at] != '"' || n % 2));
-    p->string = s->text + at, p->size = s->n_text - at;
+    p->at = at, p->size = s->n_text - at;
 }
 
 // Whether an ending has a string that begins with the open one and n bytes of p->l->read.
 static int has_same(const keeping *p, const ending *e, uint32_t n) {
     const int32_t *steps = p->l->steps + e->at;
+    const uint8_t *string = string_of(p);
     for (uint32_t i = 0; i + p->size + n <= e->n; i++) {
         uint32_t k = 0;
-        while (k < p->size && steps[i + k] == p->string[k]) k++;
+        while (k < p->size && steps[i + k] == string[k]) k++;
         while (k >= p->size && k < p->size + n && steps[i + k] == p->l->read[k - p->size]) k++;
         if (k == p->size + n) return 1;
     }
@@ -132,10 +134,9 @@ static void keep_node(const keeping *p, uint32_t node, uint32_t set) {
     closing_lists *l = p->l;
     const tree_node *one = &p->k->t->nodes[node];
     if (one->id < 0) return;
-    const ending *e =
-        p->string ? ending_of(l, p->k, l->inside, set, NEW_BYTE) : ending_of(l, p->k, l->outside, set, -1);
+    const ending *e = p->size ? ending_of(l, p->k, l->inside, set, NEW_BYTE) : ending_of(l, p->k, l->outside, set, -1);
     if (!e || e->n_ids > p->left) return;
-    if (p->string && has_same(p, e, one->depth)) make_special(p, node);
+    if (p->size && has_same(p, e, one->depth)) make_special(p, node);
     for (int32_t id = one->id; id >= 0; id = p->k->t->same[id]) put_id(p->kept, id);
 }
 
@@ -147,7 +148,7 @@ static void keep_texts(const keeping *p, uint32_t root) {
     k->path[0] = m->now;
     for (uint32_t i = root + 1; i < nodes[root].skip && !matcher_is_stuck(m);) {
         const tree_node *n = &nodes[i];
-        if (p->string ? n->byte == '"' || n->byte == '\\' : n->byte == '[') {
+        if (p->size ? n->byte == '"' || n->byte == '\\' : n->byte == '[') {
             for (uint32_t under = i; under < n->skip; under++) make_special(p, under);
             i = n->skip;
             continue;
