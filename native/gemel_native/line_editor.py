@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import platformdirs
+
+from .output import say_warning
 
 MOST = 1000   # prompts that are kept
 OF_FILES = ("/save ", "/load ")
@@ -27,8 +31,7 @@ def completions(line: str, commands: Sequence[str]) -> list[str]:
 
 def history_file() -> Path:
     """Return where prompts are kept: a file that only its owner may read."""
-    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")   # noqa: PTH111
-    return Path(base, "gemel", "chat_history")
+    return Path(platformdirs.user_state_dir("gemel", appauthor=False)) / "chat_history"
 
 
 class LineEditor:
@@ -55,17 +58,30 @@ class LineEditor:
         is_libedit = "libedit" in (readline.__doc__ or "")
         readline.parse_and_bind("bind ^I rl_complete" if is_libedit else "tab: complete")
         if self._keeps:
-            with contextlib.suppress(OSError):
-                readline.read_history_file(history_file())
+            self._keeps = False   # what can't be read is not written over
+            with _reported("read"):
+                if history_file().exists():
+                    readline.read_history_file(history_file())
+                self._keeps = True
         return self
 
     def __exit__(self, *exc: object) -> None:
-        with contextlib.suppress(ImportError, OSError):   # a full disk or a foreign file: prompts are not kept
+        if not self._keeps:
+            return
+        with contextlib.suppress(ImportError), _reported("kept"):
             import readline
 
-            if self._keeps:
-                path = history_file()
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.touch(mode=0o600)
-                readline.set_history_length(MOST)
-                readline.write_history_file(path)
+            path = history_file()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            readline.set_history_length(MOST)
+            readline.write_history_file(path)
+
+
+@contextlib.contextmanager
+def _reported(what: str) -> Iterator[None]:
+    """Say why prompts can't be read or kept, such as a full disk; the chat does not need them."""
+    try:
+        yield
+    except OSError as error:
+        say_warning(f"prompts can't be {what}: {history_file()}: {error.strerror}; --no-history does without")

@@ -64,6 +64,7 @@ async def replace(
     prompt: PROMPT | None = None,
     cache: bool = True,
     overrides: Overrides | None = None,
+    draft: bool = True,
 ) -> Model:
     """As gemel.open_async, in the place of `loaded`, which is closed once the new file's header is found good.
 
@@ -72,12 +73,16 @@ async def replace(
     """
     if not _in_tab():
         raise LibraryError("this is not a browser: close the model and open the other")
+    from .core.checks import flag
     from .tab.opening import open_in_tab_async
 
-    return await open_in_tab_async(
+    drafts = flag("draft", draft)
+    opened = await open_in_tab_async(
         model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache, overrides=overrides,
         replaces=loaded,
     )  # fmt: skip
+    opened.draft = drafts
+    return opened
 
 
 def engine_reason() -> str:

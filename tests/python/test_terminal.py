@@ -71,6 +71,25 @@ def test_prompts_are_kept_for_their_owner_only_or_not_at_all(tmp_path: Path, mon
 
 
 @POSIX
+@pytest.mark.parametrize("what", ["read", "kept"])
+def test_prompts_that_cannot_be_read_or_kept_are_said(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("readline")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    path = line_editor.history_file()
+    if what == "read":
+        path.mkdir(parents=True)
+    else:
+        (tmp_path / "state").touch()
+    with LineEditor(COMMANDS):
+        pass
+    said = capsys.readouterr().err
+    assert said.startswith(f"warning: prompts can't be {what}: {path}: ")
+    assert said.count("\n") == 1
+
+
+@POSIX
 def test_ctrl_c_reaches_a_generation_that_the_core_computes() -> None:
     class Generation:
         closed = threading.Event()

@@ -84,8 +84,34 @@ async def open_in_tab_async(
     flag("cache", cache)
     callback("on_progress", on_progress)
     asked_threads(threads)   # it checks
-    given = {} if overrides is None else import_module("gemel.model.overrides").check_overrides(overrides)
+    given: Overrides = {}
+    if overrides is not None:
+        from ..model.overrides import check_overrides
+
+        given = check_overrides(overrides)
     ready = asyncio.ensure_future(_get_ready(threads, size_of(model)))
+    try:
+        return await _open(
+            model, ready, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache,
+            overrides=given, replaces=replaces,
+        )  # fmt: skip
+    finally:
+        ready.cancel()   # after an error of the first bytes, nobody waits for it
+
+
+async def _open(
+    model: Any,  # noqa: ANN401
+    ready: asyncio.Future[None],
+    *,
+    threads: int | None,
+    isa: str | None,
+    on_progress: Progress | None,
+    prompt: PROMPT | None,
+    cache: bool,
+    overrides: Overrides,
+    replaces: Model | None,
+) -> Model:
+    """Open it, again if it changes meanwhile. ready: done when what reads it is imported."""
     for _ in range(CHANGES):
         pieces = await pieces_of(model, cache=cache, on_progress=on_progress)
         try:
@@ -96,7 +122,7 @@ async def open_in_tab_async(
             library = await load_async(sum(pieces.sizes), threads)
             n_threads, number = pick_threads(threads, library), pick_isa(library, isa)
             opened = await load_model(
-                library, pieces, n_threads, number, on_progress=on_progress, prompt=prompt, overrides=given,
+                library, pieces, n_threads, number, on_progress=on_progress, prompt=prompt, overrides=overrides,
                 replaces=replaces,
             )  # fmt: skip
             if isinstance(pieces, FetchedPieces) and pieces.why_uncached:
