@@ -246,6 +246,18 @@ def test_a_full_disk_is_said_once_and_the_conversation_goes_on(one: DemoPage) ->
     assert reload(one) == []
 
 
+def test_a_message_that_is_sent_at_once_belongs_to_the_new_conversation(one: DemoPage) -> None:
+    one.ask("before")
+    one.page.evaluate("""() => {
+        document.querySelector("#new").click();
+        document.querySelector("#question").value = "at once";
+        document.querySelector("#send").click();
+    }""")
+    one.page.locator(".question", has_text="at once").wait_for()
+    one.answered()
+    assert questions(one) == ["at once"]
+
+
 @pytest.mark.parametrize(
     ("stored", "said"),
     [

@@ -73,8 +73,11 @@ function openKey() {
 
 // ---- Asking ---------------------------------------------------------------------------------------------------------
 
+let begins = Promise.resolve(); // done when the newest conversation has begun: what is sent meanwhile belongs to it
+
 async function ask(text) {
     await configured;
+    await begins;
     if (!text || talk.busy) return;
     if (hosts.current === hosts.tab && hosts.tab.source === null) {
         byId("status").textContent = "Choose a model first.";
@@ -107,7 +110,9 @@ function grow() {
 
 /** Begin a new conversation. */
 async function fresh(options) {
-    await talk.clear(options);
+    const begun = talk.clear(options);
+    begins = begun.catch(() => {}); // its caller reports the error
+    await begun;
     type(kept.isPrivate ? "" : draftOf(kept.id));
     question.focus();
 }
