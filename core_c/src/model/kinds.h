@@ -1,6 +1,5 @@
 // The kinds of parts that architectures are made of, and one architecture's row: what its files take for granted.
 #pragma once
-#include <stdint.h>
 #include "../kernels/words.h"
 
 typedef enum rope_kind {   // pairs (2i, 2i+1); (i, i + n_rot/2); no rotation
@@ -25,7 +24,8 @@ typedef enum route_kind {   // what a router's logits mean
 } route_kind;
 
 // Properties of an architecture. Those that name a tensor mean that its files must have it; with MAY_, may have it.
-typedef uint64_t properties;
+// Bits are 0 to 127, each of one property.
+__extension__ typedef unsigned __int128 properties;
 #define PROPERTY(i) ((properties)1 << (i))
 #define HAS_ALL PROPERTY(0)     // of every architecture
 #define HAS_PLAIN PROPERTY(1)   // of every architecture whose ffn is PLAIN
