@@ -1,15 +1,17 @@
 """How fast answers with a form decode, next to free ones.
 
-    python tests/bench/form_speed.py MODEL [-n N] [--threads N] [--reps N]
+    python tests/bench/form_speed.py MODEL [-n N] [--threads N] [--reps N] [--temperature T]
 
-Each form and a free answer take turns. Decoding is greedy, and the first token is not counted. Each form runs twice:
-with `fast_forward`, which evaluates forced text ahead, and without. Free answers ignore the end of generation.
+All answers run side by side, one step of each in turn, so that a machine whose speed changes is as fast for one as for
+another. The first token is not counted. Each form runs twice: with `fast_forward`, which evaluates forced text ahead,
+and without. Free answers ignore the end of generation.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import statistics
 from typing import Any
 
@@ -35,37 +37,46 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
-def speed(model: gemel.Model, n: int, form: dict[str, Any]) -> float:
-    """Return tokens per second after the first token of an answer of n tokens."""
-    options = form or {"logit_bias": {i: float("-inf") for i in range(model.n_vocab) if model.is_eog(i)}}
-    generation = model.generate(PROMPT, max_tokens=n, temperature=0, **options)
-    generation.read()
-    took = generation.timings
-    assert took.n_decoded == n - 1, (form, took)
-    return took.n_decoded / took.decode_s
+def begun(model: gemel.Model, name: str, options: argparse.Namespace, *, fast: bool) -> gemel.Generation:
+    """Return an answer whose first token is drawn."""
+    form: dict[str, Any] = {**FORMS[name], "fast_forward": fast}
+    if not FORMS[name]:
+        form = {"logit_bias": {i: float("-inf") for i in range(model.n_vocab) if model.is_eog(i)}}
+    generation = model.generate(PROMPT, max_tokens=options.n, temperature=options.temperature, seed=1, **form)
+    while not generation.ids:
+        generation.step()
+    return generation
+
+
+def together(model: gemel.Model, cases: list[tuple[str, bool]], options: argparse.Namespace) -> list[float]:
+    """Return tokens per second of each case, after its first token."""
+    answers = [begun(model, name, options, fast=fast) for name, fast in cases]
+    turns, order = list(range(len(cases))), random.Random(1)
+    for _ in range(options.n - 1):
+        order.shuffle(turns)
+        for at in turns:
+            answers[at].step()
+    for answer in answers:
+        assert answer.timings.n_decoded == options.n - 1, answer
+    return [answer.timings.n_decoded / answer.timings.decode_s for answer in answers]
 
 
 def main() -> None:
-    """Print medians, and the median of the ratios to the free answer of the same turn."""
+    """Print medians, and the median of the ratios to the free answer of the same run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("-n", type=int, default=128, help="tokens of an answer")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--reps", type=int, default=9)
+    parser.add_argument("--temperature", type=float, default=0)
     options = parser.parse_args()
     cases = [(name, fast) for name in FORMS for fast in ((True, False) if FORMS[name] else (True,))]
-    found: dict[tuple[str, bool], list[float]] = {case: [] for case in cases}
     with gemel.open(options.model, threads=options.threads, draft=False) as model:
-        for rep in range(-1, options.reps):   # the first turn warms up
-            for name, fast in cases[rep % len(cases) :] + cases[: rep % len(cases)]:
-                form = {**FORMS[name], "fast_forward": fast} if FORMS[name] else {}
-                one = speed(model, options.n, form)
-                if rep >= 0:
-                    found[name, fast].append(one)
-    free = found["free", True]
-    for (name, fast), speeds in found.items():
-        ratio = statistics.median(a / b for a, b in zip(speeds, free, strict=True))
-        said = {"form": name, "fast_forward": fast, "tokens/s": round(statistics.median(speeds), 1)}
+        found = [together(model, cases, options) for _ in range(options.reps + 1)][1:]   # the first one warms up
+    free = cases.index(("free", True))
+    for at, (name, fast) in enumerate(cases):
+        ratio = statistics.median(run[at] / run[free] for run in found)
+        said = {"form": name, "fast_forward": fast, "tokens/s": round(statistics.median(run[at] for run in found), 1)}
         print(json.dumps({**said, "ratio": round(ratio, 3)}))
 
 

@@ -142,6 +142,17 @@ static void old_times_are_measured_again(void) {
     CHECK_EQ_INT(most, 15);
 }
 
+static void chances_that_begin_alike_are_learnt(void) {
+    costs cheap = costs_of(0.02, 0.0002), half = costs_of(0.02, 0.01);
+    chances p = {0};
+    CHECK(costs_has(&cheap, 1) && costs_has(&cheap, 16) && !costs_has(&cheap, 17) && !costs_has(&cheap, 0));
+    chances_begin(&p, 0.9f);
+    CHECK_EQ_INT(draft_length(&cheap, &p, 1, 1, 3), 3);
+    CHECK_EQ_INT(draft_length(&half, &p, 1, 1, 3), 3);
+    for (int i = 0; i < 60; i++) chances_note(&p, 1, i % 2);
+    CHECK_EQ_INT(draft_length(&half, &p, 1, 1, 3), 0);
+}
+
 static void times_that_are_none_are_ignored(void) {
     costs c = {0};
     chances p = {0};
@@ -160,6 +171,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(many_are_tried_where_rows_cost_little_and_are_drawn),
         CHECK_ENTRY(a_full_pass_gets_none),
         CHECK_ENTRY(old_times_are_measured_again),
+        CHECK_ENTRY(chances_that_begin_alike_are_learnt),
         CHECK_ENTRY(times_that_are_none_are_ignored),
     };
     return check_main(table, sizeof table / sizeof *table, argc, argv);

@@ -39,6 +39,38 @@ static void a_grammar_is_only_a_mask(void) {
     gemel_grammar_close(g);
 }
 
+// The most likely id of all is taken without a mask where it is allowed: that is what a mask would give, too.
+static void the_most_likely_id_is_that_of_a_mask(void) {
+    static const char *const texts[] = {"root ::= ([1-3]{2} \"0\")*",
+                                        "root ::= item*\nitem ::= \"1\" item* \"2\" | [3-9]?"};
+    static uint8_t allowed[N];
+    int n_peaks = 0, n = 0;
+    for (int kind = 0; kind < 8; kind++) {
+        gemel_grammar *g = compiled(texts[kind & 1]);
+        gemel_sampler *s = drawing(g, kind & 2);
+        set(s, GEMEL_SAMPLER_TEMPERATURE, 0);
+        if (kind & 4) CHECK(gemel_sampler_close_within(s, 60) >= 0);
+        uint64_t seed = 7;
+        for (int i = 0; i < 50; i++, n++) {
+            const float *logits = random_row(&seed);
+            CHECK(gemel_sampler_allowed(s, allowed) > 0);
+            if (i % 2)   // so that one that is allowed is often the most likely
+                for (int id = 0; id < N; id++) row[id] += allowed[id] ? 6 : 0;
+            logits_peak peak = {row[0], 0};
+            for (int id = 1; id < N; id++)
+                if (row[id] > peak.max) peak = (logits_peak){row[id], id};
+            int id = sampler_sample(s, logits, &peak);
+            CHECK_EQ_INT(id, gemel_sampler_sample(s, logits));
+            CHECK(id >= 0 && allowed[id]);
+            n_peaks += id == peak.at;
+            CHECK_EQ_INT(gemel_sampler_accept(s, id), GEMEL_OK);
+            if (gemel_sampler_ends(s) == 2) break;
+        }
+        gemel_sampler_close(s), gemel_grammar_close(g);
+    }
+    CHECK(n_peaks > n / 4 && n_peaks < n);
+}
+
 static void an_id_that_is_not_allowed_changes_nothing(void) {
     gemel_grammar *g = compiled("root ::= \"12\" [0-9]");
     gemel_sampler *s = drawing(g, 1);
@@ -182,6 +214,7 @@ static void a_message_lacks_its_first_space(void) {
 int main(int argc, char **argv) {
     static const check table[] = {
         CHECK_ENTRY(a_grammar_is_only_a_mask),
+        CHECK_ENTRY(the_most_likely_id_is_that_of_a_mask),
         CHECK_ENTRY(an_id_that_is_not_allowed_changes_nothing),
         CHECK_ENTRY(a_vocabulary_that_lacks_what_must_follow_is_an_error),
         CHECK_ENTRY(a_restored_sampler_goes_on_in_its_grammar),

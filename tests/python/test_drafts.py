@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import gemel
 import numpy as np
 import pytest
 from conftest import tiny_bytes
+from drafting import drafting, set_draft
 from gemel.core import abi
-from gemel.core.library import check
 from gemel.profiling import Profile
 
 OpenTiny = Callable[..., gemel.Model]
@@ -32,20 +31,6 @@ FORMS: dict[str, dict[str, Any]] = {
     "grammar": {"grammar": 'root ::= ("te" [at] "e" | [a-z])*'},
     "schema": {"json_schema": {"type": "array", "minItems": 9, "items": {"enum": ["ta", "te", "eat"]}}},
 }
-
-
-def set_draft(model: gemel.Model, draft: int) -> None:
-    with model._handle as address:
-        check(model._library, model._library.call("gemel_model_set_draft", address, draft), "draft")
-
-
-@contextmanager
-def drafting(model: gemel.Model, draft: int) -> Iterator[None]:
-    set_draft(model, draft)
-    try:
-        yield
-    finally:
-        set_draft(model, abi.DRAFT_NONE)   # as the fixtures have it
 
 
 def bits(values: object) -> bytes:

@@ -8,6 +8,8 @@ from typing import Any
 import gemel
 import pytest
 from conftest import tiny_bytes
+from drafting import drafting
+from gemel.core import abi
 from gemel.core.library import check
 from gemel.model.batch.batch import Batch
 from gemel.profiling import Profile
@@ -54,7 +56,7 @@ def answered(model: gemel.Model, prompt: str = "Once the", **options: Any) -> tu
 
 
 def passes(model: gemel.Model, *, fast_forward: bool, **options: Any) -> int:  # noqa: ANN401
-    with model.session(256) as session:
+    with drafting(model, abi.DRAFT_ALWAYS), model.session(256) as session:
         session.sync(model.tokenize("Once the"))
         with Profile(session) as profile:
             session.generate("Once the", fast_forward=fast_forward, **options).read()
@@ -66,7 +68,10 @@ def passes(model: gemel.Model, *, fast_forward: bool, **options: Any) -> int:  #
 def test_an_answer_is_the_same_with_and_without(model: gemel.Model, form: str, sampling: str) -> None:
     for seed in (1, 2):
         options: dict[str, Any] = {"max_tokens": 90, "seed": seed, **FORMS[form], **SAMPLINGS[sampling]}
-        assert answered(model, **options) == answered(model, **options, fast_forward=False)
+        plain = answered(model, **options, fast_forward=False)
+        assert answered(model, **options) == plain
+        with drafting(model, abi.DRAFT_ALWAYS):
+            assert answered(model, **options) == plain
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 9, 17, 30])
@@ -215,7 +220,7 @@ def test_steps_of_forced_text_share_a_pass(model: gemel.Model, monkeypatch: pyte
         return new_pass(batch, parts)
 
     monkeypatch.setattr(Batch, "_new_pass", noted)
-    with model.batch() as batch:
+    with drafting(model, abi.DRAFT_ALWAYS), model.batch() as batch:
         answer = batch.generate("Once the", temperature=0, **TEXT)
         answer.read()
     assert len(answer.ids) == 37

@@ -31,6 +31,8 @@ static double known(const costs *c, int rows) {   // 0: it isn't
     return age < KEPT ? atomic_load(&c->took[rows]) : 0;
 }
 
+int costs_has(const costs *c, int rows) { return rows >= 1 && rows < COSTS_MAX && known(c, rows) > 0; }
+
 // Of a pass with this many rows, at least `from`, whose own time is known: between those that are known, on a line.
 static double time_of(const costs *c, int from, int rows) {
     int low = rows, high = rows;
@@ -57,6 +59,11 @@ static float *chance_of(chances *c, int length) {
     return &c->p[kind_of(length)];
 }
 
+void chances_begin(chances *c, float p) {
+    for (int i = 0; i < CHANCES; i++) c->p[i] = p;
+    c->is_begun = 1;
+}
+
 void chances_note(chances *c, int length, int is_drawn) {
     float *p = chance_of(c, length);
     *p += ((is_drawn ? 1.0f : 0.0f) - *p) / CHANCE_RATE;
@@ -65,9 +72,9 @@ void chances_note(chances *c, int length, int is_drawn) {
 // ---- Length --------------------------------------------------------------------------------------------------------
 
 int draft_length(const costs *c, chances *p, int rows, int length, int max) {
-    double base = rows >= 1 && rows < COSTS_MAX ? known(c, rows) : 0, ids = rows, reached = 1;
-    if (!base) return 0;
-    double best = ids / base * LEAST_GAIN;
+    double ids = rows, reached = 1;
+    if (!costs_has(c, rows)) return 0;
+    double best = ids / known(c, rows) * LEAST_GAIN;
     int n = 0;
     for (int k = 1; k <= max && rows + k <= COSTS_MAX; k++) {
         reached *= *chance_of(p, length + k - 1);

@@ -13,15 +13,18 @@ typedef struct costs {
 } costs;
 
 void costs_note(costs *c, int rows, double seconds);
+int costs_has(const costs *c, int rows);   // whether it is known how long such a pass takes
 void costs_forget(costs *c);
 
-// How often ids that followed a repeat were drawn, by the repeat's length. All zeros at first.
+// How often ids that followed a repeat were drawn, by the repeat's length; those that a grammar forces, by their place
+// in what it forces. All zeros at first.
 enum { CHANCES = 8 };
 typedef struct chances {
     float p[CHANCES];
     int is_begun;
 } chances;
 
+void chances_begin(chances *c, float p);                   // all alike
 void chances_note(chances *c, int length, int is_drawn);   // of an id after a repeat of `length` ids
 
 // The pass has `rows` rows, each of which gives an id, and `max` more are proposed, after a repeat of `length` ids.

@@ -164,6 +164,10 @@ int closing_take(closing *c, mask *k, int32_t id, uint32_t set, uint32_t left) {
     return matcher_is_stuck(&k->m) ? GEMEL_E_GRAMMAR : ok ? GEMEL_OK : GEMEL_E_ARGUMENT;
 }
 
+int closing_allows(closing *c, mask *k, uint32_t set, uint32_t left) {
+    return !c->lists && needs(c, &k->m, set) <= left && !matcher_is_stuck(&k->m);
+}
+
 // As `needs`, by the numbers of the saved sets; what is known of the matcher's own sets is overwritten.
 uint32_t closing_needs_at(closing *c, const uint8_t *place) {
     uint32_t n, count, at[2];

@@ -26,6 +26,8 @@ void closing_close(closing *c);
 int closing_needs(closing *c, mask *k, uint32_t *n_ids);
 // Take an id that mask_after read, which leads to a set. GEMEL_E_ARGUMENT: the rest takes more than `left`.
 int closing_take(closing *c, mask *k, int32_t id, uint32_t set, uint32_t left);
+// Whether closing_take would take an id that leads to this set, without lists that have each item once; 0: they are.
+int closing_allows(closing *c, mask *k, uint32_t set, uint32_t left);
 // What closing_needs says of a place that matcher_check took, unless it is the start of a message.
 uint32_t closing_needs_at(closing *c, const uint8_t *place);
 // What is known of the rest besides, as bytes, a multiple of 8: nothing, unless lists have each item once. Returns how

@@ -14,15 +14,23 @@ typedef struct ahead_source {
 
 // ---- Text that a grammar forces: its tokens may be others --------------------------------------------------------
 
+#define FORCED_CHANCE 0.9f   // that a model draws the tokens into which gemel cuts forced text, at first
+
+// After one id, as many as pay; beside a chunk of a prompt, and where times are not known, all.
 static int propose_forced(gemel_session *s, gemel_sampler *sampler, const row *rows, int n, int all, int max) {
     ahead *a = &s->ahead;
-    (void)rows, (void)n, (void)all;
-    a->n_ids = sampler_forced(sampler, a->ids, a->trust && a->trust < max ? a->trust : max);
-    return a->n_ids;
+    (void)rows;
+    if (!a->forced.is_begun) chances_begin(&a->forced, FORCED_CHANCE);
+    int found = sampler_forced(sampler, a->ids, a->trust && a->trust < max ? a->trust : max), tried = found;
+    int is_measured = n == 1 && costs_has(&s->m->costs, all) && atomic_load(&s->m->draft) != GEMEL_DRAFT_ALWAYS;
+    if (found && is_measured) tried = draft_length(&s->m->costs, &a->forced, all, 1, found);
+    a->n_ids = tried || !found ? tried : 1;
+    return tried;
 }
 
 static void note_forced(gemel_session *s, int is_drawn) {
     ahead *a = &s->ahead;
+    chances_note(&a->forced, 1 + a->at, is_drawn);
     if (!is_drawn) a->trust = a->at ? a->at : 1;
     else if (a->at + 1 == a->n) a->trust = AHEAD_MAX;
 }

@@ -30,7 +30,7 @@ typedef struct ahead {
     repeats text;                         // the session's ids
     int n_same;                           // how many of these surely are
     int length;                           // of the repeat before ids[0]
-    chances chances;
+    chances chances, forced;
     atomic_int n_proposed, n_taken;   // rows, and ids drawn of them: in all, modulo 2^31
 } ahead;
 

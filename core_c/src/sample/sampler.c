@@ -285,26 +285,41 @@ static void narrow(gemel_sampler *s) {
     }
 }
 
+// By constants, so that compilers make vectors of it.
+static void copy_32(float *restrict to, const float *restrict logits, uint32_t bits) {
+    static const uint32_t bit_of[32] = {1u,       1u << 1,  1u << 2,  1u << 3,  1u << 4,  1u << 5,  1u << 6,  1u << 7,
+                                        1u << 8,  1u << 9,  1u << 10, 1u << 11, 1u << 12, 1u << 13, 1u << 14, 1u << 15,
+                                        1u << 16, 1u << 17, 1u << 18, 1u << 19, 1u << 20, 1u << 21, 1u << 22, 1u << 23,
+                                        1u << 24, 1u << 25, 1u << 26, 1u << 27, 1u << 28, 1u << 29, 1u << 30, 1u << 31};
+    for (int j = 0; j < 32; j++) to[j] = bits & bit_of[j] ? logits[j] : -INFINITY;
+}
+
 // Logits of ids that the grammar does not allow become -INFINITY.
 static void copy_allowed(gemel_sampler *s, const float *logits) {
-    size_t n = (size_t)s->n_vocab;
+    size_t n = (size_t)s->n_vocab, from = 0;
     if (!s->grammar) {
         memcpy(s->logits, logits, n * sizeof *logits);
         return;
     }
-    for (size_t from = 0; from < n; from += 32) {
-        uint32_t bits = s->mask.bits[from / 32];
-        size_t end = from + 32 < n ? from + 32 : n;
-        for (size_t i = from; i < end; i++, bits >>= 1) s->logits[i] = bits & 1 ? logits[i] : -INFINITY;
-    }
+    for (; from + 32 <= n; from += 32) copy_32(s->logits + from, logits + from, s->mask.bits[from / 32]);
+    for (; from < n; from++) s->logits[from] = mask_allows(&s->mask, (int32_t)from) ? logits[from] : -INFINITY;
+}
+
+// Whether the grammar allows this id, without a mask; 0 also where only a mask can say so.
+static int allows_alone(gemel_sampler *s, int32_t id) {
+    uint32_t set;
+    if (!s->grammar) return 1;
+    if (mask_after(&s->mask, id, &set) < 0) return 0;
+    return !s->closing || (s->left && closing_allows(s->closing, &s->mask, set, s->left - 1));
 }
 
 int sampler_sample(gemel_sampler *s, const float *logits, const logits_peak *known) {
     double temperature = s->value[GEMEL_SAMPLER_TEMPERATURE], surprise;
+    int may_be_peak = known && temperature == 0 && !penalties_may_move(&s->history, known->at);
+    if (may_be_peak && allows_alone(s, known->at)) return known->at;
     int code = s->grammar ? fill_mask(s) : GEMEL_OK;
     if (code) return code;
-    int may_be_peak = known && temperature == 0 && (!s->grammar || mask_allows(&s->mask, known->at));
-    if (may_be_peak && !penalties_may_move(&s->history, known->at)) return known->at;
+    if (may_be_peak && mask_allows(&s->mask, known->at)) return known->at;
     float best = known ? known->max : 0;
     code = known ? GEMEL_OK : logits_best(logits, (size_t)s->n_vocab, &best);
     if (code) return code;
