@@ -109,6 +109,11 @@ _ROWS = (
     Arch("lfm2",       "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "QK_NORM | SHORT_CONV | OUTPUT_NORM_EMBD"),
     Arch("lfm2moe",    "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED",
          "QK_NORM | SHORT_CONV | OUTPUT_NORM_EMBD | EXPERTS | SIGMOID_ROUTER | WEIGHTS_NORMED | MAY_CHOICE_BIAS"),
+    Arch("qwen35",     "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "QK_NORM | FFN_NORM_POST | DELTA_NET"),
+    Arch("qwen35moe",  "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED",
+         "QK_NORM | FFN_NORM_POST | DELTA_NET | EXPERTS | SPLIT_EXPERTS | SHARED_GATE | WEIGHTS_NORMED"),
+    Arch("qwen3next",  "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED",
+         "QK_NORM | FFN_NORM_POST | DELTA_NET | EXPERTS | SPLIT_EXPERTS | SHARED_GATE | WEIGHTS_NORMED"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}

@@ -18,7 +18,7 @@ from gguf_file import F32
 
 FOLDER = Path(__file__).parent / "golden"
 N_VOCAB = 323
-IDS = [(31 * i * i + 7 * i + 3) % N_VOCAB for i in range(80)]
+IDS = [(31 * i * i + 7 * i + 3) % N_VOCAB for i in range(2000)]
 
 
 @dataclass(frozen=True)

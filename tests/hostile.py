@@ -149,6 +149,12 @@ ARCHS: dict[str, dict[str, Any]] = {
     "gemma3": {"arch": "gemma3", "n_layer": 2, "kv": [("gemma3.rope.scale_linear", "f32", 4.0)]},
     "lfm2": {"arch": "lfm2", "n_layer": 3, "n_head_kv": (0, 1, 0)},
     "lfm2moe": {"arch": "lfm2moe", "n_layer": 2, "n_head_kv": (1, 0)},
+    "qwen35": {"arch": "qwen35", "n_layer": 2},
+    "qwen35_flags": {"arch": "qwen35", "n_layer": 3, "recurrent": (False, True, True), "delta_dims": (8, 24)},
+    "qwen35moe": {
+        "arch": "qwen35moe", "n_layer": 2, "experts": {"n": 4}, "kv": [("qwen35moe.nextn_predict_layers", "u32", 0)],
+    },
+    "qwen3next": {"arch": "qwen3next", "n_layer": 2, "experts": {"n": 4}},
     "bert": {
         "arch": "bert", "n_layer": 2, "tokenizer": "bert", "scores": 1,
         "kv": [("bert.classifier.output_labels", "string[]", ["x"])],

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import reference
+import reference_recurrent
 from gguf_file import F32
 from reference import Reference, Scores
 from reference_experts import Mixture
@@ -301,6 +302,34 @@ def taps_turned(model: Reference) -> None:
         tensor = model.tensors[name]
         taps = np.ascontiguousarray(tensor.floats()[:, ::-1])
         model.tensors[name] = replace(tensor, data=taps.view(np.uint8).reshape(tensor.data.shape))
+
+
+def delta(change: Callable[[dict[str, Any]], None]) -> Mistake:
+    """Change what a delta rule is given: q, k, v, decay and beta."""
+
+    def each(model: Reference) -> None:
+        rule = reference_recurrent.delta_rule
+
+        def changed(*given: F32) -> F32:
+            named = dict(zip(("q", "k", "v", "decay", "beta"), given, strict=True))
+            change(named)
+            return rule(**named)
+
+        model.rule = changed
+
+    return each
+
+
+def vectors(part: str, change: Callable[[F32], F32]) -> Mistake:
+    """Change the numbers of a tensor of floats in all layers that have it."""
+
+    def each(model: Reference) -> None:
+        for name in [name for name in model.tensors if name.endswith(f".{part}")]:
+            tensor = model.tensors[name]
+            values = np.ascontiguousarray(change(tensor.floats()), np.float32)
+            model.tensors[name] = replace(tensor, data=values.view(np.uint8).reshape(tensor.data.shape))
+
+    return each
 
 
 def gates_exchanged(model: Reference) -> None:

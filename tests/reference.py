@@ -38,10 +38,11 @@ from reference_math import (
     quantise,
     relu2,
     rmsnorm,
+    sigmoid,
     silu,
     swiglu,
 )
-from reference_recurrent import short_conv
+from reference_recurrent import Delta, Rule, delta_net, delta_rule, short_conv
 from reference_rope import Rope, rope, rope_table
 
 __all__ = [
@@ -132,6 +133,9 @@ class Reference:
         # The same without weights, in layers with RoPE.
         self.bare_norms = self.arch == "llama4" and self._number("expert_count") != 128
         self.clamp = self._number("attention.clamp_kqv", 0.0)
+        self.rule: Rule = delta_rule
+        self.gated_heads = self.row.has("DELTA_NET")
+        self.grouped_values = self.arch == "qwen3next"  # of gated delta nets: those that share a key are adjacent
         self.mixtures = [self._mixture(il) for il in range(self.n_layer)]
         self.parallel = [self._is_parallel(il) for il in range(self.n_layer)]
         embd, residual, logit = self._default_scales()
@@ -338,6 +342,8 @@ class Reference:
         if self.clamp:
             out = np.clip(out, np.float32(-self.clamp), np.float32(self.clamp))
         heads = out.reshape(len(x), (self.n_head if name == "attn_q" else self.n_head_kv)[il], -1)
+        if name == "attn_q" and self.row.has("DELTA_NET"):
+            heads = heads[..., : self.k_dim]   # the rest: see _gates
         if name == "attn_v":
             return rmsnorm(heads, np.ones(heads.shape[-1], np.float32), self.eps) if self.norms_values else heads
         own = self.row.has("MAY_QK_NORM_HEADS") or self.row.has("MAY_QK_NORM")
@@ -351,6 +357,24 @@ class Reference:
         if self.bare_norms and spec is not None:
             heads = rmsnorm(heads, np.ones(heads.shape[-1], np.float32), self.eps)
         return self.norm(f"blk.{il}.{name}_norm", heads) if self.late_norm else heads
+
+    def _gates(self, il: int, x: F32) -> F32:
+        """Return what multiplies heads after attention: [n][n_head][v_dim]."""
+        return sigmoid(self._linear(f"blk.{il}.attn_q", x).reshape(len(x), self.n_head[il], -1)[..., self.k_dim :])
+
+    def has_delta(self, il: int) -> bool:
+        """Say whether layer il has a gated delta net in the place of attention."""
+        said = self._value("attention.recurrent_layers")
+        if isinstance(said, list):
+            return bool(said[il])
+        return self.row.has("DELTA_NET") and (il + 1) % int(self._number("full_attention_interval", 4)) != 0
+
+    def _delta(self, il: int, x: F32) -> F32:
+        n_k, n_v, k_dim, inner = (
+            int(self._number(f"ssm.{key}")) for key in ("group_count", "time_step_rank", "state_size", "inner_size")
+        )
+        d = Delta(n_k, n_v, k_dim, inner // n_v, self.grouped_values, self.eps)
+        return delta_net(d, self.tensors, f"blk.{il}", x, self.rule)
 
     def _latent(self, il: int, x: F32) -> tuple[F32, F32, F32]:
         """Return queries, keys and values of latent attention: one KV head, whose value is the latent."""
@@ -409,7 +433,9 @@ class Reference:
             x = self._placed(x)
         attn_in = self._read(il, attn_norm, x)
         mixer_out = "attn_output"
-        if not self.n_head_kv[il]:
+        if self.has_delta(il):
+            attn_out, mixer_out = self._delta(il, attn_in), "ssm_out"
+        elif not self.n_head_kv[il]:
             w = self.tensors[f"{blk}shortconv.conv.weight"].floats()
             attn_out = short_conv(self._linear(f"{blk}shortconv.in_proj", attn_in), w)
             mixer_out = "shortconv.out_proj"
@@ -421,7 +447,9 @@ class Reference:
             if self.kv_of(il) == il:
                 self.made[il] = self._heads(il, "attn_k", attn_in), self._heads(il, "attn_v", attn_in)
             k, v = self.made[self.kv_of(il)]
-            attn_out = self.attend(q, k, v, self.scores[il]).reshape(len(x), -1)
+            out = self.attend(q, k, v, self.scores[il])
+            out = out * self._gates(il, attn_in) if self.gated_heads else out
+            attn_out = out.reshape(len(x), -1)
         mid = self._added(il, x, "post_attention_norm", self._linear(blk + mixer_out, attn_out))
         mid = self._stream(f"{blk}attn_output_norm", mid)
         ffn_in = self._read(il, ffn_norm, x if self.parallel[il] else mid)
@@ -539,8 +567,8 @@ def unfused(tensors: dict[str, Tensor], row: Arch) -> dict[str, Tensor]:
     out = dict(tensors)
     for name, tensor in tensors.items():
         blk, _, part = name.partition(".attn_qkv.")
-        if part:
-            n_q = tensors[f"{blk}.attn_output.weight"].shape[1]
+        if part and f"{blk}.ssm_out.weight" not in tensors:   # which gated delta nets don't cut
+            n_q = tensors[f"{blk}.attn_output.weight"].shape[1] * (2 if row.has("DELTA_NET") else 1)
             n_kv = (tensor.shape[0] - n_q) // 2
             for one, start, end in (("q", 0, n_q), ("k", n_q, n_q + n_kv), ("v", n_q + n_kv, n_q + 2 * n_kv)):
                 out[f"{blk}.attn_{one}.{part}"] = _rows(tensor, start, end)

@@ -135,6 +135,8 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
         pairs.append((f"{t.arch}.rope.freq_base", "f32", t.rope_base))
     if t.row.has("SHORT_CONV"):
         pairs.append((f"{t.arch}.shortconv.l_cache", "u32", t.taps))
+    if t.row.has("DELTA_NET"):
+        pairs += _delta_keys(t)
     if t.is_latent:
         pairs += _latent(t)
     elif t.head_dim is not None or t.arch in SAYS_HEAD_DIM:
@@ -155,6 +157,24 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
         pairs.append((f"{t.arch}.classifier.output_labels", "string[]", labels[: t.scores]))
     scaling = _rope_scaling(t) if t.row.rope != "NONE" else []
     return pairs + scaling + _windows(t) + _factors(t) + tiny_experts.keys(t)
+
+
+def _delta_keys(t: TinyModel) -> list[Pair]:
+    (n_k, n_v), (k_dim, v_dim) = t.delta_heads, t.delta_lengths
+    numbers = {
+        "ssm.conv_kernel": t.taps, "ssm.state_size": k_dim, "ssm.group_count": n_k, "ssm.time_step_rank": n_v,
+        "ssm.inner_size": n_v * v_dim,
+    }  # fmt: skip
+    pairs: list[Pair] = [(f"{t.arch}.{key}", "u32", value) for key, value in numbers.items()]
+    flags = [t.has_delta(il) for il in range(t.n_layer)]
+    period = [*flags, False].index(False) + 1
+    if flags == [(il + 1) % period != 0 for il in range(t.n_layer)]:
+        pairs.append((f"{t.arch}.full_attention_interval", "u32", period))
+    else:
+        pairs.append((f"{t.arch}.attention.recurrent_layers", "bool[]", flags))
+    if t.arch != "qwen3next":  # of the places in an image, which turn texts as one place does
+        pairs.append((f"{t.arch}.rope.dimension_sections", "i32[]", [*t.sections, 0]))
+    return pairs
 
 
 def _latent(t: TinyModel) -> list[Pair]:
@@ -357,6 +377,10 @@ def _sizes(t: TinyModel, il: int) -> dict[str, tuple[int, int]]:
         "attn_v": (t.n_embd, n_kv),
         "attn_output": (n_q, t.n_embd),
     }
+    if t.row.has("DELTA_NET"):
+        attention["attn_q"] = (t.n_embd, 2 * n_q)
+    if t.has_delta(il):
+        attention = _delta_sizes(t)
     if not n_kv:
         attention = {"shortconv.in_proj": (t.n_embd, 3 * t.n_embd), "shortconv.out_proj": (t.n_embd, t.n_embd)}
     if t.is_latent:
@@ -369,6 +393,29 @@ def _sizes(t: TinyModel, il: int) -> dict[str, tuple[int, int]]:
         return attention
     gate = {"ffn_gate": (t.n_embd, n_ff)} if t.row.ffn == "GATED" else {}
     return attention | gate | {"ffn_up": (t.n_embd, n_ff), "ffn_down": (n_ff, t.n_embd)}
+
+
+def _delta_sizes(t: TinyModel) -> dict[str, tuple[int, int]]:
+    (n_k, n_v), (k_dim, v_dim) = t.delta_heads, t.delta_lengths
+    apart = {"ssm_beta": (t.n_embd, n_v), "ssm_alpha": (t.n_embd, n_v)}
+    return {
+        "attn_qkv": (t.n_embd, 2 * n_k * k_dim + n_v * v_dim),
+        "attn_gate": (t.n_embd, n_v * v_dim),
+        **({"ssm_ba": (t.n_embd, 2 * n_v)} if t.arch == "qwen3next" else apart),
+        "ssm_out": (n_v * v_dim, t.n_embd),
+    }
+
+
+def _delta_vectors(t: TinyModel, blk: str, weights: _Weights) -> list[Tensor]:
+    """Return convolutions, and of heads: how fast they forget (half-lives of a few positions), and a norm."""
+    n, n_v = _delta_sizes(t)["attn_qkv"][1], t.delta_heads[1]
+    conv, a, dt = (f"{blk}.{name}" for name in ("ssm_conv1d.weight", "ssm_a", "ssm_dt.bias"))
+    return [
+        replace(vector(conv, weights.numbers(conv, t.taps * n)), ne=[t.taps, n]),
+        vector(a, -0.3 * np.exp(weights.numbers(a, n_v))),
+        vector(dt, weights.numbers(dt, n_v)),
+        weights.norm(f"{blk}.ssm_norm.weight", t.delta_lengths[1]),
+    ]
 
 
 HEAD_STACKS = ("attn_k_b.weight", "attn_v_b.weight")  # a matrix for each head, one after the other
@@ -420,7 +467,9 @@ def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
             conv = f"{blk}.shortconv.conv.weight"
             taps = weights.numbers(conv, t.taps * t.n_embd)
             out.append(replace(vector(conv, taps), ne=[t.taps, t.n_embd]))
-        if name in ("attn_output", "shortconv.out_proj"):
+        if name == "attn_gate":
+            out += _delta_vectors(t, blk, weights)
+        if name in ("attn_output", "shortconv.out_proj", "ssm_out"):
             out += [weights.norm(f"{blk}.{norm}.weight") for norm in between]
     if tiny_experts.has_experts(t, il):
         out += tiny_experts.tensors(t, il, weights)
@@ -431,7 +480,7 @@ def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
     out += [weights.norm(f"{blk}.{name}.weight") for name in after]
     if t.row.has("QK_NORM") or t.row.has("QK_NORM_WIDE") or (t.qk_norm and t.row.has("MAY_QK_NORM")):
         for name, heads in (("attn_q", of_layer(t.n_head, il)), ("attn_k", of_layer(t.heads_kv, il))):
-            if (name == "attn_k" and t.shares_kv(il)) or not of_layer(t.heads_kv, il):
+            if (name == "attn_k" and t.shares_kv(il)) or not of_layer(t.heads_kv, il) or t.has_delta(il):
                 continue
             n = t.dim_of(il) * (heads if t.row.has("QK_NORM_WIDE") else 1)
             size = SHARPNESS / t.dim_of(il) ** 0.25 if t.arch == "gemma4" else SHARPNESS  # which doesn't divide scores

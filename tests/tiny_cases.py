@@ -17,6 +17,7 @@ Fields = dict[str, Any]
 FUSED = ("attn_qkv", "gate_up")
 ODD: Fields = {"n_embd": 60, "n_head": 5, "n_head_kv": 1, "n_ff": 77, "format": "F32"}  # a multiple of nothing
 ODD_LATENT: Fields = {**ODD, "kv_rank": 22, "head_dim": 15, "n_rot": 6, "v_dim": 11}
+ODD_DELTA: Fields = {**ODD, "delta_heads": (2, 6), "delta_dims": (10, 13), "taps": 4}
 ALL = {"biases": True, "ffn_biases": True, "norm_biases": True}
 FLAGS = (False, True, True)
 
@@ -191,6 +192,16 @@ _MORE: dict[str, dict[str, Fields]] = {
         "odd sizes": {**ODD, "n_layer": 3, "tied": True, "experts": {"n": 5, "n_ff": 35, "fused": True}},
         "all experts, no bias of choice": {"n_layer": 3, "experts": {"n_dense": 0, "choice_bias": False}},
     },
+    "qwen35": {
+        "odd sizes": {**ODD_DELTA, "n_layer": 3, "tied": True},
+        "delta nets side by side, fused": {
+            "n_layer": 4, "recurrent": (True, True, False, True), "delta_heads": (1, 2), "delta_dims": (48, 80),
+            "taps": 4, "fused": FUSED,
+        },
+        "attention first": {"recurrent": (False, True), "head_dim": 24, "delta_heads": (4, 4)},
+    },
+    "qwen35moe": {"odd sizes": {**ODD_DELTA, "n_layer": 3, "experts": {"n": 5, "n_ff": 35, "fused": True}}},
+    "qwen3next": {"odd sizes": {**ODD_DELTA, "n_layer": 3, "tied": True, "experts": {"n": 5, "n_ff": 35}}},
     "olmo": {"odd sizes, tied": {**ODD, "tied": True}, "clamped, fused": {"clamp": 1.5, "fused": FUSED}},
 }  # fmt: skip
 _ANY: dict[str, Fields] = {

@@ -73,6 +73,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "minimax-m2": {"n": 8, "n_used": 3, "says_width": True, "gating": 2, "choice_bias": True},
     "lfm2moe": {"n": 8, "n_used": 3, "says_width": True, "n_dense": 1, "gating": 2, "choice_bias": True},
     "llama4": {"n": 8, "n_used": 2, "says_width": True, "shared": True, "step": 1},
+    "qwen35moe": {"n": 8, "n_used": 3, "says_width": True, **SHARED},
+    "qwen3next": {"n": 8, "n_used": 3, "says_width": True, **SHARED},
 }
 WIDE = 4  # what a clamped activation reads is that large: some of it is over 7
 

@@ -43,12 +43,15 @@ XIELU = {  # of layers 0, 1, 2
 SAYS_HEAD_DIM = (
     "gpt-oss", "gemma4", "openelm", "gemma-embedding",
     "qwen3", "gemma", "gemma2", "gemma3", "ernie4_5", "seed_oss", "hunyuan-dense", "mistral3",
+    "qwen35", "qwen35moe", "qwen3next",
     "qwen3moe", "glm4moe", "ernie4_5-moe", "hunyuan-moe", "bailingmoe", "minimax-m2",
 )  # fmt: skip
 HEAT = {"mistral3": 0.5, "llama4": 0.5}
 HEAT_SPAN = {"llama4": 6}  # mistral3's is n_ctx_orig
 YARN_LOG = {"mistral3": 1.0}
-HALF_ROTATED = ("phi2", "gptneox", "stablelm", "nemotron", "glm4", "glm4moe", "minimax-m2")
+HALF_ROTATED = (
+    "phi2", "gptneox", "stablelm", "nemotron", "glm4", "glm4moe", "minimax-m2", "qwen35", "qwen35moe", "qwen3next",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +102,9 @@ class TinyModel:
     clamp: float | None = None  # of q, k and v
     max_alibi_bias: float | None = None
     taps: int = 3  # positions that a short convolution reads
+    recurrent: Sequence[bool] | None = None  # layers with a gated delta net; None: all but every second
+    delta_heads: tuple[int, int] = (2, 4)  # its heads of keys, of values
+    delta_dims: tuple[int, int] | None = None  # the length of a key, of a value; None: 16, and n_embd in all
     kv_rank: int = 64  # of latent attention
     q_rank: int = 0  # 0: queries have one matrix
     v_dim: int | None = None  # of a head of latent attention; None: 2 * n_embd / n_head
@@ -144,6 +150,16 @@ class TinyModel:
     def dim_swa(self) -> int:
         return self.dim if self.head_dim_swa is None else self.head_dim_swa
 
+    def has_delta(self, il: int) -> bool:
+        """Say whether a layer has a gated delta net in the place of attention."""
+        if not self.row.has("DELTA_NET"):
+            return False
+        return il % 2 == 0 if self.recurrent is None else self.recurrent[il]
+
+    @property
+    def delta_lengths(self) -> tuple[int, int]:
+        return (16, self.n_embd // self.delta_heads[1]) if self.delta_dims is None else self.delta_dims
+
     def slides(self, il: int) -> bool:
         """Say whether a layer has a window."""
         pattern = WINDOW_PATTERN.get(self.arch, 0) if self.window_pattern is None else self.window_pattern
@@ -169,6 +185,12 @@ class TinyModel:
         if self.n_rot is None:
             return self.dim // 4 * 2 if self.arch in HALF_ROTATED else self.dim
         return self.n_rot
+
+    @property
+    def sections(self) -> list[int]:
+        """Pairs of RoPE that turn by the time, the height and the width of a place in an image."""
+        n = self.rotated // 2
+        return [n - 2 * (n // 3), n // 3, n // 3]
 
     @property
     def n_ctx_orig(self) -> int:

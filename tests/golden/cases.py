@@ -324,6 +324,28 @@ LFM2MOE = {
         **ODD, "n_layer": 3, "experts": {"n_ff": 35, "choice_bias": False, "fused": True}, "seed": 9102,
     }),
 }  # fmt: skip
+# Heads of values that share a key, in lengths that are a multiple of nothing.
+ODD_DELTA: Fields = {**ODD, "head_dim": 12, "n_rot": 6, "delta_heads": (2, 6), "delta_dims": (10, 13), "taps": 4}
+QWEN35 = {
+    "plain": Golden({"taps": 4, "seed": 9200}),
+    "odd sizes": Golden({**ODD_DELTA, "n_layer": 3, "seed": 9201}),
+    "delta nets side by side, tied": Golden({
+        "n_layer": 4, "recurrent": [True, True, False, True], "delta_heads": (1, 3), "tied": True, "seed": 9202,
+        "delta_dims": (32, 32), "taps": 2, **ALL_JOINED,
+    }),
+    "2,000 tokens": Golden({"n_ctx": 2048, "n_layer": 3, "taps": 4, "seed": 9203}, n_ids=2000, n_ctx=2048),
+}  # fmt: skip
+QWEN35MOE = {
+    "plain": Golden({"taps": 4, "seed": 9300}),
+    "odd sizes": Golden({**ODD_DELTA, "n_layer": 3, "seed": 9301, "experts": {"n_ff": 35, "shared_width": 50}}),
+    "many experts, tied": Golden({
+        "n_layer": 3, "tied": True, "experts": {"n": 20, "n_used": 4, "n_ff": 40, "fused": True}, "seed": 9302,
+    }),
+}  # fmt: skip
+QWEN3NEXT = {
+    **{name: Golden({**case.fields, "seed": case.fields["seed"] + 100}) for name, case in QWEN35MOE.items()},
+    "2,000 tokens": Golden({"n_ctx": 2048, "n_layer": 3, "taps": 4, "seed": 9403}, n_ids=2000, n_ctx=2048),
+}
 SHARING: Fields = {"n_layer": 6, "window": 9, "window_pattern": [True, False, True, False, True, False]}
 GEMMA4 = {
     "values are keys": Golden({"k_is_v": True, "n_head_kv": [2, 1], "head_dim": 40, "head_dim_swa": 16}),
@@ -469,6 +491,7 @@ OF: dict[str, dict[str, Golden]] = {
     },
     "lfm2": LFM2,
     "lfm2moe": LFM2MOE,
+    "qwen35": QWEN35, "qwen35moe": QWEN35MOE, "qwen3next": QWEN3NEXT,
     "nomic-bert": {"plain": Golden({"fused": ["attn_qkv"]}, n_ids=12), "odd sizes": Golden(ODD_ALL_HEADS)},
 }
 

@@ -376,6 +376,18 @@ def _lfm2moe(t: TinyModel, rope: Config) -> Config:
     }  # fmt: skip
 
 
+def _qwen35(t: TinyModel, rope: Config) -> Config:
+    kinds = ["linear_attention" if t.has_delta(il) else "full_attention" for il in range(t.n_layer)]
+    (n_k, n_v), (k_dim, v_dim) = t.delta_heads, t.delta_lengths
+    own = {} if t.arch == "qwen3next" else {"mrope_section": t.sections, "mrope_interleaved": True}
+    rope = {**rope, **own, "partial_rotary_factor": t.rotated / t.dim}
+    return {
+        **(_with_experts(t, rope) if experts_of(t) else _llama(t, rope)), "layer_types": kinds,
+        "linear_conv_kernel_dim": t.taps, "linear_num_key_heads": n_k, "linear_num_value_heads": n_v,
+        "linear_key_head_dim": k_dim, "linear_value_head_dim": v_dim,
+    }  # fmt: skip
+
+
 class _Gated(torch.nn.Module):   # type: ignore[misc]  # torch is not installed where types are checked
     def __init__(self, n_embd: int, n_ff: int, bias: bool) -> None:
         super().__init__()
@@ -482,7 +494,14 @@ FAMILIES = {
     "lfm2moe": Family(
         "lfm2_moe", _lfm2moe, tensors.LFM2MOE, lambda t, weights: tensors.gate_up(tensors.lfm2(t, weights)),
     ),
+    "qwen35": Family("qwen3_5_text", _qwen35, tensors.QWEN35, tensors.delta_net),
+    "qwen35moe": Family("qwen3_5_moe_text", _qwen35, tensors.QWEN35MOE, tensors.delta_experts),
+    "qwen3next": Family("qwen3_next", _qwen35, tensors.QWEN35MOE, tensors.delta_experts),
 }  # fmt: skip
+
+
+def _is_delta(t: TinyModel, name: str) -> bool:
+    return t.has_delta(int(name.split(".")[1]))
 
 
 BARE = ("_exps", "_sinks")  # transformers names these without .weight
@@ -491,7 +510,7 @@ BARE = ("_exps", "_sinks")  # transformers names these without .weight
 def _state(t: TinyModel, family: Family) -> dict[str, torch.Tensor]:
     found = unfused(read_gguf(tiny_llama(**vars(t)))[1], t.row)
     if t.fused:
-        found = {name: tensor for name, tensor in found.items() if ".attn_qkv." not in name}
+        found = {name: tensor for name, tensor in found.items() if ".attn_qkv." not in name or _is_delta(t, name)}
     state = {}
     for name, values in family.changed(t, {name: tensor.floats() for name, tensor in found.items()}).items():
         stem, _, kind = name.rpartition(".")

@@ -10,6 +10,7 @@ from golden.cases import Fields, Golden
 PHI3: Fields = {"kv": [["general.name", "string", "tiny"]], "fused": ["attn_qkv", "gate_up"]}
 CAPPED: Fields = {"final_cap": 30.0}  # what llama.cpp takes where the file doesn't say it
 LONG: Fields = {"window": 8192, "n_ctx": 16384, "window_pattern": 4, "n_layer": 4, "heat": 0.1, "heat_span": 8192}
+SAME_EPS: Fields = {"eps": 1e-6, "embd_std": 0.5}
 V3: Fields = {**cases.V3, "n_ff": 40}
 # Of an architecture: case of cases.py -> fields that are added. "plain", where an architecture is not here.
 OF: dict[str, dict[str, Fields]] = {
@@ -46,6 +47,10 @@ OF: dict[str, dict[str, Fields]] = {
     "minimax-m2": {"plain": {}, "many experts": {}},
     "lfm2": {"plain": {}, "odd sizes": {}, "attention first and last": {}},
     "lfm2moe": {"plain": {}, "many experts, tied": {}},
+    # Of all lengths, llama.cpp adds the norms' epsilon; values are as long as keys.
+    "qwen35": {"plain": SAME_EPS, "odd sizes": {**SAME_EPS, "delta_dims": (12, 12)}, "2,000 tokens": SAME_EPS},
+    "qwen35moe": {"plain": SAME_EPS, "many experts, tied": SAME_EPS},
+    "qwen3next": {"plain": SAME_EPS, "odd sizes": {**SAME_EPS, "delta_dims": (12, 12)}},
     "llama4": {"dense layers between": LONG, "plain": LONG},
 }  # fmt: skip
 

@@ -113,6 +113,14 @@ LFM2MOE = {
 }  # fmt: skip
 
 
+QWEN35 = {
+    **LLAMA, "post_attention_norm": "post_attention_layernorm", "attn_qkv": "linear_attn.in_proj_qkv",
+    "attn_gate": "linear_attn.in_proj_z", "ssm_beta": "linear_attn.in_proj_b", "ssm_alpha": "linear_attn.in_proj_a",
+    "ssm_conv1d": "linear_attn.conv1d", "ssm_norm": "linear_attn.norm", "ssm_out": "linear_attn.out_proj",
+    "own": "linear_attn", "ssm_qkvz": "linear_attn.in_proj_qkvz", "ssm_ba": "linear_attn.in_proj_ba",
+}  # fmt: skip
+
+
 def lfm2(t: TinyModel, weights: Weights) -> Weights:
     """Write convolutions with a dimension for their one group."""
     out = {name.replace(".shortconv.", ".shortconv_"): x for name, x in weights.items()}
@@ -247,6 +255,9 @@ GRANITEMOE = {
 }  # fmt: skip
 
 
+QWEN35MOE = {**QWEN2MOE, **QWEN35}
+
+
 def gate_up(weights: Weights) -> Weights:
     """Join the gate and up of each expert, rows of its gate first."""
     names = ("ffn_gate_exps", "ffn_up_exps")
@@ -281,6 +292,54 @@ LLAMA4 = {
 def llama4(t: TinyModel, weights: Weights) -> Weights:
     """Join the gate and up of each expert, and write a row per input."""
     return {name: x.swapaxes(1, 2) if x.ndim == 3 else x for name, x in gate_up(weights).items()}
+
+
+def grouped(t: TinyModel, x: F32, axis: int = 0) -> F32:
+    """Reorder heads of values so that those with the same key are adjacent, as they were trained."""
+    (n_k, n_v), at = t.delta_heads, np.moveaxis(x, axis, 0)
+    heads = at.reshape(n_v // n_k, n_k, -1, *at.shape[1:]).swapaxes(0, 1)
+    return np.ascontiguousarray(np.moveaxis(heads.reshape(at.shape), 0, axis))
+
+
+def delta_net(t: TinyModel, weights: Weights) -> Weights:
+    """Name what has no .weight, write convolutions with a dimension for their group, take the 1 off norms."""
+    keys, out = 2 * t.delta_heads[0] * t.delta_lengths[0], {}
+    for name, x in weights.items():
+        blk, _, part = name.partition(".ssm_")
+        if part == "a":
+            out[f"{blk}.own.A_log"] = grouped(t, np.log(-x)) if t.arch != "qwen3next" else np.log(-x)
+        elif part == "dt.bias":
+            out[f"{blk}.own.dt_bias"] = grouped(t, x) if t.arch != "qwen3next" else x
+        elif t.arch != "qwen3next" and (part == "conv1d.weight" or ".attn_qkv." in name):
+            x = np.concatenate([x[:keys], grouped(t, x[keys:])])
+            out[name] = x[:, None] if part else x
+        elif t.arch != "qwen3next" and (part in ("beta.weight", "alpha.weight") or ".attn_gate." in name):
+            out[name] = grouped(t, x)
+        elif t.arch != "qwen3next" and part == "out.weight":
+            out[name] = grouped(t, x, 1)
+        elif part == "conv1d.weight":
+            out[name] = x[:, None]
+        else:
+            out[name] = x - 1 if name.endswith("_norm.weight") and part != "norm.weight" else x
+    return out
+
+
+def qkvz(t: TinyModel, weights: Weights) -> Weights:
+    """Join the rows of each head of keys: its query, its key, its values and their gates."""
+    out, (n_k, _), (k_dim, _) = dict(weights), t.delta_heads, t.delta_lengths
+    for name in weights:
+        blk, _, part = name.partition(".attn_gate.")
+        if part:
+            qkv, z = out.pop(f"{blk}.attn_qkv.{part}"), out.pop(name)
+            parts = [*np.split(qkv, [n_k * k_dim, 2 * n_k * k_dim]), z]
+            heads = np.concatenate([x.reshape(n_k, -1, t.n_embd) for x in parts], axis=1)
+            out[f"{blk}.ssm_qkvz.{part}"] = heads.reshape(-1, t.n_embd)
+    return out
+
+
+def delta_experts(t: TinyModel, weights: Weights) -> Weights:
+    out = qwen2moe(t, delta_net(t, weights))
+    return qkvz(t, out) if t.arch == "qwen3next" else out
 
 
 def only_gate_up(t: TinyModel, weights: Weights) -> Weights:

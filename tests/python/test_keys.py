@@ -31,17 +31,22 @@ OWN = {
         "attention.kv_lora_rank", "attention.key_length_mla", "attention.value_length_mla", "rope.dimension_count",
     ),
     **dict.fromkeys(("lfm2", "lfm2moe"), ("shortconv.l_cache",)),
+    **dict.fromkeys(("qwen35", "qwen35moe", "qwen3next"), (
+        "ssm.conv_kernel", "ssm.state_size", "ssm.group_count", "ssm.time_step_rank", "ssm.inner_size",
+    )),
     "llama4": ("expert_feed_forward_length", "interleave_moe_layer_step"),
     **dict.fromkeys(
         ("granite", "granitemoe"), ("embedding_scale", "residual_scale", "attention.scale", "logit_scale")
     ),
 }
+OPTIONAL = [(arch, "feed_forward_length") for arch in ("qwen35moe", "qwen3next")]   # all layers have experts
 EXPERTS = ("expert_count", "expert_used_count")
 NEEDED = [
     (arch, key)
     for arch, row in DECODERS.items()
     for key in (
-        *ALWAYS, EPSILON["RMS" if row.has("RMS_EPSILON") else row.norm], *(EXPERTS if row.has("EXPERTS") else ()),
+        *(key for key in ALWAYS if (arch, key) not in OPTIONAL),
+        EPSILON["RMS" if row.has("RMS_EPSILON") else row.norm], *(EXPERTS if row.has("EXPERTS") else ()),
         *OWN.get(arch, ()),
     )
 ]  # fmt: skip
@@ -112,6 +117,8 @@ DEFAULTS: list[tuple[str, str, Any, Any, dict[str, Any]]] = [
     ("deepseek2", "attention.value_length", 64, None, {}),
     ("deepseek2", "attention.q_lora_rank", 0, None, {}),
     ("deepseek2", "rope.scaling.yarn_log_multiplier", 0.0, 0.1, YARN),
+    ("qwen35", "full_attention_interval", 4, None, {"n_layer": 5, "recurrent": (True, True, True, False, True)}),
+    ("qwen35moe", "feed_forward_length", 1, None, {}),   # every layer has experts
     ("bloom", "attention.max_alibi_bias", 8.0, 4.0, {}),
     ("llama", "expert_count", 0, None, {}),
     ("olmoe", "expert_feed_forward_length", 96, None, {}),

@@ -18,6 +18,9 @@ OpenTiny = Callable[..., gemel.Model]
 MODELS: dict[str, dict[str, Any]] = {
     "lfm2": {"arch": "lfm2", "n_layer": 3},
     "lfm2moe": {"arch": "lfm2moe", "n_layer": 3},
+    "qwen35": {"arch": "qwen35", "n_layer": 3},
+    "qwen35moe": {"arch": "qwen35moe", "n_layer": 2},
+    "qwen3next": {"arch": "qwen3next", "n_layer": 3, "delta_dims": (24, 40)},
 }  # fmt: skip
 IDS = [(7 * i + i * i // 5) % 300 for i in range(330)]
 ENDS = [0, 1, 63, 64, 65, 100, 127, 128, 129, 192, 259, 299, 300]   # of cuts, of a session that has 300 ids

@@ -4,6 +4,8 @@
 #include <string.h>
 #include "../cpu.h"
 #include "../fmath.h"
+#include "bounds.h"
+#include "delta.h"
 #include "experts.h"
 #include "keys.h"
 #include "tune.h"
@@ -25,7 +27,7 @@ static const arch archs[] = {
 #undef ARCH
 enum { N_ARCHS = sizeof archs / sizeof *archs };
 
-enum { ROPES_MAX = 2, HEAD_DIM_MAX = ATTEND_DIM, N_HEAD_MAX = 4096, TAPS_MAX = 64 };
+enum { ROPES_MAX = 2 };
 
 // What an architecture that is not supported lacks here, where that is known.
 static const char *lacks(gguf_span name) {
@@ -274,6 +276,11 @@ static void read_attention(gemel_model *m, keys *r, layer *l, int il) {
                           (double)a->clamp));
     a->is_wide_norm = arch_has(m->arch, QK_NORM_WIDE);
     if (arch_has(m->arch, MAY_QK_NORM_HEADS)) a->norm_stride = a->k_dim;
+    a->is_gated = arch_has(m->arch, DELTA_NET);
+    if (a->is_gated && a->k_dim != a->v_dim && !r->code)
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
+                          "%s.attention.key_length is %d and value_length %d; with gates of heads they must be equal",
+                          r->arch, a->k_dim, a->v_dim));
 }
 
 // A layer without KV heads, of an architecture that has such: another block is in the place of attention.
@@ -293,10 +300,13 @@ static void read_layer(gemel_model *m, keys *r, int il) {
     l->is_parallel = arch_has(m->arch, ONE_NORM | FALCON_NORMS);
     if (arch_has(m->arch, MAY_PARALLEL)) l->is_parallel = keys_bool(r, "use_parallel_residual", REQUIRED);
     l->ff.act = m->arch->act;
-    l->ff.n_ff = keys_int_of_layer(r, "feed_forward_length", il, 1, N_FF_MAX, REQUIRED);
+    // Where all layers have experts, files may leave out what no layer has.
+    int absent = arch_has(m->arch, DELTA_NET) && arch_has(m->arch, EXPERTS) ? 0 : REQUIRED;
+    l->ff.n_ff = keys_int_of_layer(r, "feed_forward_length", il, 1, N_FF_MAX, absent);
     experts_read(m, r, il);
     read_attention(m, r, l, il);
-    if (!r->code && !l->attn.n_head_kv) read_recurrent(m, r, l);
+    if (delta_is_at(m, r, il)) delta_read(m, r, l, il);
+    else if (!r->code && !l->attn.n_head_kv) read_recurrent(m, r, l);
 }
 
 static int pad(int n, int to) { return (n + to - 1) / to * to; }
@@ -344,13 +354,14 @@ static void finish_attention(gemel_model *m, layer *l) {
     a->q_scale = (float)(1.0 / a->score_div);
     a->q_scale_log2 = (float)(1.4426950408889634 / a->score_div);
     find_cache(m, a);
-    t->q = most(t->q, a->n_head * a->k_dim);
+    int n_rows = a->n_head * (a->is_gated ? 2 : 1);
+    t->q = most(t->q, n_rows * a->k_dim);
     t->k = most(t->k, a->n_head_kv * a->k_dim);
     t->v = most(t->v, most(a->n_head_kv, a->n_head) * a->v_dim);
-    t->k_heads = most(t->k_heads, a->n_head * pad(a->k_dim, 32));
+    t->k_heads = most(t->k_heads, n_rows * pad(a->k_dim, 32));
     t->v_heads = most(t->v_heads, a->n_head * pad(a->v_dim, 32));
     if (l->mixer == MIXER_MLA) finish_mla(t, l);
-    l->heads_width = a->n_head * pad(a->k_dim, 32);
+    l->heads_width = n_rows * pad(a->k_dim, 32);
     t->n_head = most(t->n_head, a->n_head);
 }
 
@@ -358,6 +369,7 @@ static void finish_attention(gemel_model *m, layer *l) {
 static void finish_layer(gemel_model *m, layer *l) {
     model_totals *t = &m->totals;
     if (l->mixer == MIXER_CONV) finish_conv(m, t, l);
+    else if (l->mixer == MIXER_DELTA) delta_finish(m, l);
     else finish_attention(m, l);
     const experts *x = &l->experts;
     t->n_ff = most(t->n_ff, m->n_per_layer);
@@ -480,7 +492,7 @@ static int settle_layer(const gemel_model *m, layer *l, int il, errors *e) {
     norm *norms[] = {
         &l->in,          &l->ffn_in,       &l->out,           &l->ffn_out, &l->attn.q_norm, &l->attn.k_norm,
         &l->attn.v_norm, &l->mla.q_a_norm, &l->mla.kv_a_norm, &l->own.out, &l->experts.in,  &l->experts.router_in,
-        &l->experts.out, &l->ff.out,       &l->mid,           &l->end};
+        &l->experts.out, &l->ff.out,       &l->mid,           &l->end,     &l->delta.norm};
     for (int i = 0; i < (int)(sizeof norms / sizeof *norms); i++)
         settle_norm(m, norms[i], norms[i]->is_on || (i < 2 && arch_has(a, NORM_BARE)));
     return GEMEL_OK;

@@ -28,7 +28,7 @@ int slot_dim_of(const gemel_model *m, const layer *l, int dim) {
     switch (dim) {
     case DIM_VOCAB: return m->n_vocab;
     case DIM_EMBD: return m->n_embd;
-    case DIM_Q: return l->attn.n_head * l->attn.k_dim;
+    case DIM_Q: return l->attn.n_head * l->attn.k_dim * (l->attn.is_gated ? 2 : 1);
     case DIM_K: return l->attn.n_head_kv * l->attn.k_dim;
     case DIM_V: return l->attn.n_head_kv * l->attn.v_dim;
     case DIM_HEADS: return l->attn.n_head * (l->mla.v_dim ? l->mla.v_dim : l->attn.v_dim);
@@ -56,6 +56,13 @@ int slot_dim_of(const gemel_model *m, const layer *l, int dim) {
     case DIM_TAPS: return l->conv.n_taps;
     case DIM_CONV_IN: return l->conv.n_taps ? 3 * m->n_embd : 0;
     case DIM_CONV: return l->conv.n_taps ? m->n_embd : 0;
+    case DIM_DELTA_TAPS: return l->delta.n_taps;
+    case DIM_DELTA: return l->delta.n;
+    case DIM_DELTA_HEADS: return l->delta.n_v;
+    case DIM_DELTA_BETA: return l->delta.is_grouped ? 0 : l->delta.n_v;
+    case DIM_DELTA_BOTH: return l->delta.is_grouped ? 2 * l->delta.n_v : 0;
+    case DIM_DELTA_V: return l->delta.v_dim;
+    case DIM_DELTA_OUT: return l->delta.n_v * l->delta.v_dim;
     case DIM_ROT: return m->ropes[0].n_rot / 2;
     default: return 1;
     }

@@ -37,6 +37,13 @@ enum slot_dim {
     DIM_TAPS,
     DIM_CONV_IN,
     DIM_CONV,
+    DIM_DELTA_TAPS,
+    DIM_DELTA,
+    DIM_DELTA_HEADS,
+    DIM_DELTA_BETA,
+    DIM_DELTA_BOTH,
+    DIM_DELTA_V,
+    DIM_DELTA_OUT,
 };
 enum { SLOT_PARTS = 3 };
 

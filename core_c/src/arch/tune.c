@@ -292,3 +292,8 @@ void tune_mpt(gemel_model *m, keys *r) {   // bloom, which shares the key, has a
     (void)m;
     keys_float(r, "attention.max_alibi_bias", 0, 1e6, REQUIRED);
 }
+
+void tune_qwen3next(gemel_model *m, keys *r) {   // values' heads as they were trained; qwen35's are reordered
+    (void)r;
+    for (int il = 0; il < m->n_layer; il++) m->layers[il].delta.is_grouped = m->layers[il].mixer == MIXER_DELTA;
+}

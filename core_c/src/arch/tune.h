@@ -15,6 +15,7 @@ void tune_granite(gemel_model *m, keys *r);
 void tune_deepseek2(gemel_model *m, keys *r);
 void tune_modern_bert(gemel_model *m, keys *r);
 void tune_gemma_embedding(gemel_model *m, keys *r);
+void tune_qwen3next(gemel_model *m, keys *r);
 void tune_mpt(gemel_model *m, keys *r);
 void tune_minicpm(gemel_model *m, keys *r);
 void tune_exaone4(gemel_model *m, keys *r);

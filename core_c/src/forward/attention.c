@@ -64,14 +64,31 @@ float scale_of(const worker *w, const attention *a, int t) {
     return a->heat_span ? scale * heat_of(a, r->pos[0]) : scale;
 }
 
+// What a row has in s->heads: queries, and after them their gates.
+static size_t heads_of(const attention *a, int t) { return (size_t)t * (size_t)(a->n_head * (a->is_gated ? 2 : 1)); }
+static float *gate_at(const worker *w, const attention *a, int t, int ih) {
+    return w->s->heads + (heads_of(a, t) + (size_t)(a->n_head + ih)) * (size_t)pad_to(a->v_dim, 32);
+}
+
+// The sigmoids of a head's gate, which follows its query.
+static void place_gate(const worker *w, const attention *a, int t, int ih, const float *x) {
+    float *to = gate_at(w, a, t, ih), zero = 0;
+    memset(to, 0, sizeof(float) * (size_t)pad_to(a->v_dim, 32));
+    memcpy(to, x, sizeof(float) * (size_t)a->v_dim);
+    for (int i = 0; i < a->v_dim; i++) zero = zero + x[i] * 0;
+    if (zero != 0) row_is_bad(w, t);
+    w->k->sigmoids(to, pad_to(a->v_dim, 16), to);
+}
+
 static void place_query(const worker *w, const attention *a, int t, int ih) {
-    int stride = pad_to(a->k_dim, 32);
-    float *from = w->s->q + (size_t)t * (size_t)(a->q.w.n_panels * 16) + ih * a->k_dim;
-    float *to = w->s->heads + ((size_t)t * (size_t)a->n_head + (size_t)ih) * (size_t)stride;
+    int stride = pad_to(a->k_dim, 32), rows = a->is_gated ? 2 * a->k_dim : a->k_dim;
+    float *from = w->s->q + (size_t)t * (size_t)(a->q.w.n_panels * 16) + ih * rows;
+    float *to = w->s->heads + (heads_of(a, t) + (size_t)ih) * (size_t)stride;
     float scale = scale_of(w, a, t);
     shape_head(w, a, t, ih, a->q_norm, from);
     rope_head(w, a, t, from, a->k_dim, a->is_late_norm ? 1 : scale, to, stride);
     if (a->is_late_norm) norm_late(w, a, t, &a->q_norm, scale, to);
+    if (a->is_gated) place_gate(w, a, t, ih, from + a->k_dim);
 }
 
 void store_key_value(const worker *w, const attention *a, int t, int ih, const float *key, const float *v) {
@@ -164,7 +181,7 @@ static attend_args args_of(const worker *w, const attention *a, const tile *i) {
             size_t head = (size_t)t * (size_t)a->n_head + (size_t)h;
             if (a->slopes) args.slope[args.n] = a->slopes[h];
             if (a->sinks) args.sink[args.n] = a->sinks[h];
-            args.q[args.n] = w->s->heads + head * k_stride;
+            args.q[args.n] = w->s->heads + (heads_of(a, t) + (size_t)h) * k_stride;
             args.o[args.n] = w->s->att + head * v_stride;
             args.first[args.n] = first_seen(a, row_at(w, t));
             args.n_pos[args.n] = seen_to(a, row_at(w, t));
@@ -313,8 +330,21 @@ void add_heads(const worker *w, const layer *l, const float *heads, int dim) {
     meet(w);
 }
 
+// What heads make times their gates.
+static void gate_heads(const worker *w, const attention *a) {
+    int total = w->n * a->n_head, stride = pad_to(a->v_dim, 32);
+    for (int i = share(total, w->ith, w->nth); i < share(total, w->ith + 1, w->nth); i++) {
+        const float *by = gate_at(w, a, i / a->n_head, i % a->n_head);
+        float *x = w->s->att + (size_t)i * (size_t)stride;
+        for (int j = 0; j < a->v_dim; j++) x[j] = x[j] * by[j];
+    }
+    mark(w, GEMEL_OP_ATTENTION);
+    meet(w);
+}
+
 static void attention_take(worker *w, const layer *l) {
     attend(w, &l->attn);
+    if (l->attn.is_gated) gate_heads(w, &l->attn);
     add_heads(w, l, w->s->att, l->attn.v_dim);
 }
 

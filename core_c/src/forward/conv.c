@@ -1,36 +1,48 @@
 // A short convolution in the place of attention: a position reads the few before it from the session's state.
 //
 //   in -> b, c, x of n_embd each     u = b * x     y = c * (w[0] u of n_taps - 1 positions ago + .. + w[n_taps - 1] u)
-#include "worker.h"
+#include "conv.h"
 
-// Channels from..to-1 of all rows, in their order.
-static void scan(const worker *w, const layer *l, int from, int to) {
-    const short_conv *c = &l->conv;
-    size_t n_embd = (size_t)w->m->n_embd, ld = (size_t)c->in.w.n_panels * 16, n = (size_t)(to - from);
-    for (int t = 0; t < w->n; t++) {
+// Row t's state begins as that before it.
+static void begin_state(const conv_args *a, const row *r, int from, int n) {
+    for (int i = 0; r->state_in != r->state_out && i + 1 < a->n_taps; i++) {
+        size_t at = a->state_at + (size_t)i * (size_t)a->n + (size_t)from;
+        if (r->state_in) memcpy(r->state_out + at, r->state_in + at, (size_t)n * sizeof(float));
+        else memset(r->state_out + at, 0, (size_t)n * sizeof(float));
+    }
+}
+
+void convolve(const worker *w, const conv_args *a, int from, int to) {
+    for (int t = 0; t < w->n && from < to; t++) {
         const row *r = row_at(w, t);
-        float *state = r->state_out + l->state_at + from;
-        for (int i = 0; r->state_in != r->state_out && i + 1 < c->n_taps; i++) {
-            float *to_tap = state + (size_t)i * n_embd;
-            if (r->state_in) memcpy(to_tap, r->state_in + l->state_at + (size_t)i * n_embd + from, n * sizeof(float));
-            else memset(to_tap, 0, n * sizeof(float));
-        }
-        const float *b = w->s->q + (size_t)t * ld + from, *gate = b + n_embd, *x = gate + n_embd;
-        float *y = w->s->heads + (size_t)t * (size_t)l->heads_width + from;
-        if (!w->k->short_conv(c->w + (size_t)(from * c->n_taps), c->n_taps, b, gate, x, to - from, n_embd, state, y))
+        size_t at = (size_t)t * a->ld + (size_t)from;
+        begin_state(a, r, from, to - from);
+        if (!w->k->short_conv(a->w + (size_t)from * (size_t)a->n_taps, a->n_taps, a->b ? a->b + at : NULL,
+                              a->c ? a->c + at : NULL, a->x + at, to - from, (size_t)a->n,
+                              r->state_out + a->state_at + from, a->y + (size_t)t * a->y_ld + from))
             row_is_bad(w, t);
     }
 }
 
 static void conv_put(worker *w, const layer *l) {
-    int n_embd = w->m->n_embd, blocks = (n_embd + 15) / 16;
+    int n_embd = w->m->n_embd;
+    const float *b = w->s->q;
     keep_stream(w, l);
     acts in = prepare(w, w->s->x, (size_t)n_embd, n_embd, &l->in, !weight_is_float(&l->conv.in.w));
     const product p = {&l->conv.in, w->s->q};
     multiply_all(w, &in, &p, 1, GEMEL_OP_ATTENTION_IN);
     meet(w);
-    int from = 16 * share(blocks, w->ith, w->nth), to = 16 * share(blocks, w->ith + 1, w->nth);
-    scan(w, l, from, to < n_embd ? to : n_embd);
+    const conv_args a = {.w = l->conv.w,
+                         .n_taps = l->conv.n_taps,
+                         .n = n_embd,
+                         .state_at = l->state_at,
+                         .b = b,
+                         .c = b + n_embd,
+                         .x = b + 2 * n_embd,
+                         .ld = (size_t)l->conv.in.w.n_panels * 16,
+                         .y = w->s->heads,
+                         .y_ld = (size_t)l->heads_width};
+    convolve(w, &a, channels_from(w, n_embd, w->ith), channels_from(w, n_embd, w->ith + 1));
     mark(w, GEMEL_OP_ATTENTION);
     meet(w);
 }

@@ -6,8 +6,10 @@
 #include "../fmath.h"
 #include "per_layer.h"
 
-static const block *const mixers[N_MIXERS] = {
-    [MIXER_ATTENTION] = &attention_block, [MIXER_MLA] = &mla_block, [MIXER_CONV] = &conv_block};
+static const block *const mixers[N_MIXERS] = {[MIXER_ATTENTION] = &attention_block,
+                                              [MIXER_MLA] = &mla_block,
+                                              [MIXER_CONV] = &conv_block,
+                                              [MIXER_DELTA] = &delta_block};
 static const block *const ffns[N_FFNS] = {[FFN_GATED] = &gated_block,
                                           [FFN_PLAIN] = &plain_block,
                                           [FFN_EXPERTS] = &experts_block,

@@ -55,6 +55,14 @@ typedef struct kv_kernels {
 } kv_kernels;
 enum { KV_TYPES = 9 };   // every gemel_kv_type is below this
 
+typedef struct delta_args {
+    int k_dim, v_dim;
+    const float *q, *k, *v;   // [k_dim], [k_dim], [v_dim]
+    float decay, beta;
+    const float *from;
+    float *to, *o;
+} delta_args;
+
 typedef struct kernels {
     const char *name;
     size_t act_size;   // bytes of a stored activation
@@ -79,10 +87,13 @@ typedef struct kernels {
     // y = scale * (x * cos + partner * sin) for n_rot channels, partners `far` channels apart: 1, or n_rot / 2; then
     // scale * x.
     void (*rope)(const float *x, const float *cs, int n_rot, int far, int n, float scale, float *y);
-    // n channels of a short convolution's position: b, c and x of each, state[n_taps - 1][ld], w[n][n_taps]. Returns 0
-    // when a y is NaN or Inf.
+    // n channels of a short convolution's position: b, c and x of each (b and c NULL: x alone), state[n_taps - 1][ld],
+    // w[n][n_taps]. y may be x. Returns 0 when a y is NaN or Inf.
     int (*short_conv)(const float *w, int n_taps, const float *b, const float *c, const float *x, int n, size_t ld,
                       float *state, float *y);
+    // A head's step of a delta rule: the state [k_dim][v_dim] before the position, `from`, becomes that after it, `to`,
+    // which may be the same; o[v_dim] is what q reads of it. docs/bits.md has the formulas.
+    void (*delta_step)(const delta_args *a);
     kv_kernels kv[KV_TYPES];   // by gemel_kv_type
     // Attention over a Q8_0 cache in two steps, with the same bits, for queries that share first and n_pos: the
     // partials of blocks from..to-1 (position / 64), without touching o; then all partials joined into o.

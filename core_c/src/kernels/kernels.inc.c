@@ -36,6 +36,7 @@ const kernels TABLE = {
     .sigmoids = sigmoids,
     .rope = rope,
     .short_conv = short_conv,
+    .delta_step = delta_step,
     .kv = {[GEMEL_KV_F32] = {attend_f32, store_f32},
            [GEMEL_KV_F16] = {attend_f16, store_f16},
            [GEMEL_KV_Q8_0] = {attend_q8, store_q8}},

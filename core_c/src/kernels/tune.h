@@ -26,6 +26,8 @@
 //   VALUES_G      vectors of channels at a time
 //   STEPS         the steps of a score: unrolled, or a loop
 //   EVERY         scores prefetch one of EVERY lines of the next block; the others follow while weights are made
+// Recurrent layers (recurrent.inc.c)
+//   DELTA_G       vectors of a delta rule's channels at a time
 // All
 //   PREFETCH_BYTES   how far in front of the weights of few tokens lines are prefetched; 0: nothing is
 //   PREFETCH_T       fewest tokens for which they are: a CPU may read ahead better by itself while it only waits for
@@ -47,6 +49,7 @@
 #define FLOAT_FEW_T 8
 #define ATTEND_Q 8
 #define ATTEND_G 2
+#define DELTA_G 4
 #define Q8_Q 8
 #define SCORE_G 2
 #define WEIGHTS_G 4
@@ -72,6 +75,7 @@
 #define FLOAT_FEW_T 4
 #define ATTEND_Q 4
 #define ATTEND_G 2
+#define DELTA_G 8
 #define Q8_Q 4
 #if defined SIMD_VNNI
 #define SCORE_G 2
@@ -102,6 +106,7 @@
 #define FLOAT_FEW_T 4
 #define ATTEND_Q 4
 #define ATTEND_G 4
+#define DELTA_G 8
 #define Q8_Q 4
 #define SCORE_G 4
 #define WEIGHTS_G 4
@@ -128,6 +133,7 @@
 #define FLOAT_FEW_T 1
 #define ATTEND_Q 4
 #define ATTEND_G 2
+#define DELTA_G 4
 #define Q8_Q 4
 #define SCORE_G 2
 #define WEIGHTS_G 2
@@ -151,6 +157,7 @@
 #define FLOAT_FEW_T 4
 #define ATTEND_Q 4
 #define ATTEND_G 4
+#define DELTA_G 4
 #define Q8_Q 4
 #define SCORE_G 4
 #define WEIGHTS_G 4

@@ -197,7 +197,7 @@ static int is_missing(const walk *w, const slot *s, int il) {
     char name[96], old[96];
     slot_name(s, il, name);
     const char *dot = strchr(s->name, '.');
-    int n = (int)(dot - s->name) - (int)strlen("_exps");
+    int n = dot ? (int)(dot - s->name) - (int)strlen("_exps") : 0;
     if (n > 0 && !strncmp(s->name + n, "_exps", strlen("_exps"))) {
         snprintf(old, sizeof old, "blk.%d.%.*s.0%s", il, n, s->name, dot);
         if (gguf_tensor_find(w->g, old) >= 0)
@@ -220,9 +220,9 @@ static int place(walk *w, slot_id id, int il) {
     properties has = layer_has(w->m, il);
     if (s->kind != SLOT_DEALT && has & s->never & SHARES_KV) leave_out(w, id, il);
     if (s->kind == SLOT_DEALT || !slot_may_be_in(s, has)) return GEMEL_OK;
+    if (!slot_dim_of(w->m, layer_of(w, il), s->n_in) || !rows_of(w, s, il)) return GEMEL_OK;   // not in this layer
     slot_id fused = s->room == SLOT_LAYER ? dealt_from(w, id, il) : SLOT_NONE;
     if (fused != SLOT_NONE) return put_part(w, fused, id, il);
-    if (!slot_dim_of(w->m, layer_of(w, il), s->n_in) || !rows_of(w, s, il)) return GEMEL_OK;   // not in this layer
     int i = find(w, id, il);
     if (i < 0) return has & s->must ? is_missing(w, s, il) : GEMEL_OK;
     int is_matrix = s->kind == SLOT_MATRIX, n_in = slot_dim_of(w->m, layer_of(w, il), s->n_in),

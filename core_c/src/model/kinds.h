@@ -8,7 +8,13 @@ typedef enum rope_kind {   // pairs (2i, 2i+1); (i, i + n_rot/2); no rotation
     ROPE_NONE,
 } rope_kind;
 typedef enum rope_scaling { SCALING_NONE, SCALING_LINEAR, SCALING_YARN, SCALING_LONGROPE } rope_scaling;
-typedef enum mixer_kind { MIXER_ATTENTION, MIXER_MLA, MIXER_CONV, N_MIXERS } mixer_kind;   // what joins positions
+typedef enum mixer_kind {
+    MIXER_ATTENTION,
+    MIXER_MLA,
+    MIXER_CONV,
+    MIXER_DELTA,
+    N_MIXERS
+} mixer_kind;             // joins positions
 typedef enum ffn_kind {   // what follows it, row by row
     FFN_GATED,
     FFN_PLAIN,
@@ -86,6 +92,7 @@ __extension__ typedef unsigned __int128 properties;
 
 #define SHORT_CONV PROPERTY(50)         // layers without KV heads have a short convolution instead of attention
 #define OUTPUT_NORM_EMBD PROPERTY(54)   // the output norm is named token_embd_norm
+#define DELTA_NET PROPERTY(56)          // most layers have a gated delta net; the others' attention has output gates
 
 #define ENCODER PROPERTY(26)          // a position sees its whole text, and files have no head
 #define STREAM_NORM PROPERTY(27)      // the residual stream itself is normed after each half, and by no other norm

@@ -38,6 +38,7 @@ typedef struct attention {
     float clamp;                   // q, k and v lie within +-clamp; 0: anywhere
     linear q, k, v, output;
     norm q_norm, k_norm;
+    int is_gated;       // q has a gate beside each head, whose sigmoid multiplies what the head makes
     int is_wide_norm;   // they norm all heads of a row together: else each head alone
     norm v_norm;        // without weights
     int is_k_v;         // values are what keys are before norm and RoPE: there is no v
@@ -70,6 +71,23 @@ typedef struct short_conv {
     float *w;     // [n_embd][n_taps]
     linear out;
 } short_conv;
+
+// A gated delta net (arXiv:2412.06464). Rows of qkv are the queries and keys of n_k heads, then the values of n_v; each
+// channel is convolved over its last n_taps positions. Its state: what came before the position, [n_taps - 1][n], and a
+// matrix [k_dim][v_dim] of each head of values.
+typedef struct delta_net {
+    int n_taps;     // 0: the layer has none
+    int n_k, n_v;   // heads: n_v is a multiple of n_k
+    int k_dim, v_dim;
+    int n;            // channels of qkv
+    int is_grouped;   // values' heads that share a key are adjacent, and beta has alpha's rows, too: else every n_k-th
+    linear qkv, z;    // z: the gate of what heads make
+    linear beta, alpha;
+    float *conv;     // [n][n_taps]
+    float *a, *dt;   // [n_v]
+    norm norm;       // of what a head makes
+    linear out;
+} delta_net;
 
 typedef struct feed_forward {
     int n_ff;
@@ -121,6 +139,7 @@ typedef struct layer {
     attention attn;         // of a layer without attention: no heads
     mla mla;
     short_conv conv;
+    delta_net delta;
     feed_forward ff;
     experts experts;
     per_layer own;

@@ -68,6 +68,9 @@ ARCHS: dict[str, tuple[str, ...]] = {
     "lfm2": ("OUTPUT_NORM_EMBD", "QK_NORM", "SHORT_CONV"),
     "lfm2moe": ("EXPERTS", "MAY_CHOICE_BIAS", "OUTPUT_NORM_EMBD", "QK_NORM", "SHORT_CONV", "SIGMOID_ROUTER",
         "WEIGHTS_NORMED"),
+    "qwen35": ("DELTA_NET", "FFN_NORM_POST", "QK_NORM"),
+    "qwen35moe": ("DELTA_NET", "EXPERTS", "FFN_NORM_POST", "QK_NORM", "SHARED_GATE", "SPLIT_EXPERTS", "WEIGHTS_NORMED"),
+    "qwen3next": ("DELTA_NET", "EXPERTS", "FFN_NORM_POST", "QK_NORM", "SHARED_GATE", "SPLIT_EXPERTS", "WEIGHTS_NORMED"),
 }
 
 SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
@@ -127,6 +130,15 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "MLA_KV_A_NORM": ("attn_kv_a_norm.weight", "layer", "vector", "HAS_MLA", "0", "0", "LATENT", "ONE"),
     "CONV_IN": ("shortconv.in_proj.weight", "layer", "matrix", "SHORT_CONV", "0", "0", "EMBD", "CONV_IN"),
     "CONV_OUT": ("shortconv.out_proj.weight", "layer", "matrix", "SHORT_CONV", "0", "0", "CONV", "EMBD"),
+    "DELTA_QKV": ("attn_qkv.weight", "layer", "matrix", "DELTA_NET", "0", "0", "EMBD", "DELTA"),
+    "DELTA_Z": ("attn_gate.weight", "layer", "matrix", "DELTA_NET", "0", "0", "EMBD", "DELTA_OUT"),
+    "DELTA_BETA": ("ssm_beta.weight", "layer", "matrix", "DELTA_NET", "0", "0", "EMBD", "DELTA_BETA"),
+    "DELTA_ALPHA": ("ssm_alpha.weight", "layer", "matrix", "DELTA_NET", "0", "0", "EMBD", "DELTA_BETA"),
+    "DELTA_BOTH": ("ssm_ba.weight", "layer", "matrix", "DELTA_NET", "0", "0", "EMBD", "DELTA_BOTH"),
+    "DELTA_A": ("ssm_a", "layer", "vector", "DELTA_NET", "0", "0", "DELTA_HEADS", "ONE"),
+    "DELTA_DT": ("ssm_dt.bias", "layer", "vector", "DELTA_NET", "0", "0", "DELTA_HEADS", "ONE"),
+    "DELTA_NORM": ("ssm_norm.weight", "layer", "vector", "DELTA_NET", "0", "0", "DELTA_V", "ONE"),
+    "DELTA_OUT": ("ssm_out.weight", "layer", "matrix", "DELTA_NET", "0", "0", "DELTA_OUT", "EMBD"),
     "ATTN_OUTPUT": ("attn_output.weight", "layer", "matrix", "HAS_ALL", "HAS_ALL", "0", "HEADS", "EMBD"),
     "ATTN_OUTPUT_B": ("attn_output.bias", "layer", "vector", "OUT_BIAS", "MAY_OUT_BIAS", "0", "EMBD", "ONE"),
     "ATTN_POST": ("post_attention_norm.weight", "layer", "vector", "POST_NORM | NORM_AFTER", "0", "0", "EMBD", "ONE"),
@@ -193,6 +205,7 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "ATTN_Q_NORMS": ("attn_q_norm.weight", "layer", "vectors", "0", "MAY_QK_NORM_HEADS", "0", "Q_NORM", "ONE"),
     "ATTN_K_NORMS": ("attn_k_norm.weight", "layer", "vectors", "0", "MAY_QK_NORM_HEADS", "0", "K_NORM", "ONE"),
     "CONV": ("shortconv.conv.weight", "layer", "vectors", "SHORT_CONV", "0", "0", "TAPS", "ONE"),
+    "DELTA_CONV": ("ssm_conv1d.weight", "layer", "vectors", "DELTA_NET", "0", "0", "DELTA_TAPS", "ONE"),
     "FFN_GATE_EXPS_B": (
         "ffn_gate_exps.bias", "layer", "vectors", "EXPERT_BIAS", "EXPERT_BIAS",
         "HAS_DENSE", "EXPERT_FF", "ONE",
