@@ -96,16 +96,3 @@ int grammar_choices(gemel_grammar **out, const tokenizer *t, const text_tree *wo
     texts_close(&list);
     return code;
 }
-
-int gemel_grammar_match(const gemel_grammar *g, const char *text, size_t size) {
-    if (!g || (!text && size)) return GEMEL_E_ARGUMENT;
-    mask *k = array_new(1, sizeof *k);
-    if (!k) return GEMEL_E_MEMORY;
-    int code = mask_open(k, g, 0);
-    if (code == 0) code = mask_take_text(k, (const uint8_t *)text, size);
-    if (code == 0) code = GEMEL_MATCH_BEGINS | (matcher_may_end(&k->m, k->m.now) ? GEMEL_MATCH_WHOLE : 0);
-    else if (code == GEMEL_E_ARGUMENT) code = 0;
-    mask_close(k);
-    free(k);
-    return code;
-}

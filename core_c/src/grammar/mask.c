@@ -485,24 +485,6 @@ int mask_fill(mask *k) {
 
 // ---- Going on ------------------------------------------------------------------------------------------------------
 
-static uint32_t after_text(mask *k, const uint8_t *text, size_t size) {
-    matcher *m = &k->m;
-    uint32_t set = m->now;
-    for (size_t i = 0; i < size && set; i++)
-        set = k->unique ? unique_step(k->unique, m, set, text[i]) : matcher_step(m, set, m->r->class_of[text[i]]);
-    return set;
-}
-
-// What only tries a text of an answer whose lists have each item once: nothing is read.
-static uint32_t after_trial(mask *k, const uint8_t *text, size_t size) {
-    if (!k->unique) return after_text(k, text, size);
-    seen_try(&k->unique->lists);
-    uint32_t set = after_text(k, text, size);
-    if (!unique_is_alive(k->unique, &k->m, set)) set = NO_SET;
-    seen_end_trial(&k->unique->lists);
-    return set;
-}
-
 static uint32_t after_id(mask *k, int32_t id) {
     matcher *m = &k->m;
     uint32_t set = NO_SET;
@@ -510,7 +492,7 @@ static uint32_t after_id(mask *k, int32_t id) {
     int is_end = tokenizer_is_eog(k->tok, id);
     int dropped = k->drops_space && !k->is_begun && tokenizer_drops_space(k->tok, id);
     k->text_from = size > 0 ? dropped : 0, k->text_end = size > 0 ? size : 0;
-    if (size > 0) set = after_trial(k, k->text + k->text_from, (size_t)(size - k->text_from));
+    if (size > 0) set = unique_try(k->unique, m, m->now, k->text + k->text_from, (size_t)(size - k->text_from));
     if (m->r->has_ids) set = stacks_join(&m->s, set, matcher_step_id(m, m->now, id, is_end));
     entry ended = {STATE_ENDED, NO_SET};
     if (is_end && matcher_may_end(m, m->now)) set = stacks_join(&m->s, set, stacks_set(&m->s, &ended, 1));
@@ -530,7 +512,8 @@ int mask_after(mask *k, int32_t id, uint32_t *set) {
 }
 
 void mask_go_on(mask *k, uint32_t set) {
-    if (k->unique) (void)after_text(k, k->text + k->text_from, (size_t)(k->text_end - k->text_from));
+    if (k->unique)
+        (void)unique_read(k->unique, &k->m, k->m.now, k->text + k->text_from, (size_t)(k->text_end - k->text_from));
     k->m.now = set;
     k->is_begun = 1;
 }
@@ -540,20 +523,4 @@ int mask_take(mask *k, int32_t id) {
     int code = mask_after(k, id, &set);
     if (code == GEMEL_OK) mask_go_on(k, set);
     return code;
-}
-
-int mask_take_text(mask *k, const uint8_t *text, size_t size) {
-    for (size_t i = 0; i < size; i++) {
-        matcher_tidy(&k->m, 0);
-        uint32_t set = after_trial(k, text + i, 1);
-        if (matcher_is_stuck(&k->m)) {
-            matcher_tidy(&k->m, 1);
-            set = after_trial(k, text + i, 1);
-        }
-        if (matcher_is_stuck(&k->m)) return GEMEL_E_GRAMMAR;
-        if (!set) return GEMEL_E_ARGUMENT;
-        if (k->unique) (void)after_text(k, text + i, 1);
-        k->m.now = set;
-    }
-    return GEMEL_OK;
 }

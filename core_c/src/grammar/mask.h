@@ -70,6 +70,4 @@ int mask_fill(mask *k);
 int mask_after(mask *k, int32_t id, uint32_t *set);
 void mask_go_on(mask *k, uint32_t set);
 int mask_take(mask *k, int32_t id);   // both; on an error nothing changed
-// Go on with bytes of text. The errors of mask_after.
-int mask_take_text(mask *k, const uint8_t *text, size_t size);
 static inline int mask_allows(const mask *k, int32_t id) { return (int)(k->bits[id >> 5] >> (id & 31) & 1); }

@@ -76,3 +76,18 @@ int unique_is_alive(unique *u, matcher *m, uint32_t set) {
     seen_back(&u->lists, before);
     return found;
 }
+
+uint32_t unique_read(unique *u, matcher *m, uint32_t set, const uint8_t *text, size_t size) {
+    for (size_t i = 0; i < size && set; i++)
+        set = u ? unique_step(u, m, set, text[i]) : matcher_step(m, set, m->r->class_of[text[i]]);
+    return set;
+}
+
+uint32_t unique_try(unique *u, matcher *m, uint32_t set, const uint8_t *text, size_t size) {
+    if (!u) return unique_read(u, m, set, text, size);
+    seen_try(&u->lists);
+    set = unique_read(u, m, set, text, size);
+    if (!unique_is_alive(u, m, set)) set = NO_SET;
+    seen_end_trial(&u->lists);
+    return set;
+}

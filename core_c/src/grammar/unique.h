@@ -26,3 +26,6 @@ int unique_has_rule(unique *u, const matcher *m, uint32_t set);
 uint32_t unique_step(unique *u, matcher *m, uint32_t set, uint8_t byte);
 // Whether an item that is new can be read on from a set, at which u->lists are. Only in a trial.
 int unique_is_alive(unique *u, matcher *m, uint32_t set);
+// Without unique rules, u is NULL. The set after a text, which u->lists read; after one that is only tried: they don't.
+uint32_t unique_read(unique *u, matcher *m, uint32_t set, const uint8_t *text, size_t size);
+uint32_t unique_try(unique *u, matcher *m, uint32_t set, const uint8_t *text, size_t size);

@@ -1,4 +1,4 @@
-// Arrays whose size arithmetic can't overflow, from malloc alone.
+// Arrays whose size arithmetic can't overflow, from malloc and calloc.
 #pragma once
 #include <stdint.h>
 #include <stdlib.h>
@@ -7,11 +7,8 @@
 // Room for n items, not cleared; NULL when there is no memory, or when n * item is no size_t.
 static inline void *array_new(size_t n, size_t item) { return n > SIZE_MAX / item ? NULL : malloc(n ? n * item : 1); }
 
-static inline void *array_zero(size_t n, size_t item) {
-    void *a = array_new(n, item);
-    if (a && n) memset(a, 0, n * item);
-    return a;
-}
+// The system gives large ones zero, page by page as they are used.
+static inline void *array_zero(size_t n, size_t item) { return n > SIZE_MAX / item ? NULL : calloc(n ? n : 1, item); }
 
 // Make room for `need` items in an array of which `used` matter. Returns 0 when there is no memory (the array stays).
 static inline int array_room(void **array, size_t used, size_t *capacity, size_t need, size_t item) {
