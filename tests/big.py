@@ -55,6 +55,9 @@ class Shape:
     head_dim: int | None = None   # None: n_embd / n_head
     experts: Experts | None = None
     keys: tuple[tuple[str, str, Any], ...] = ()   # of this architecture alone
+    recurrent: tuple[int, ...] = ()   # layers without attention
+    delta: tuple[int, int, int] | None = None   # of a gated delta net: heads of keys, of values, their length
+    n_rot: int | None = None   # None: n_k
 
     @property
     def n_k(self) -> int:
@@ -80,7 +83,21 @@ GPT_OSS_1B = Shape(
         ("rope.scaling.factor", "f32", 32.0), ("rope.scaling.original_context_length", "u32", 4096),
     ),
 )   # fmt: skip
+QWEN35_08B = Shape(
+    24, 1024, 8, 2, 3584, 248320, is_tied=True, arch="qwen35", head_dim=256, n_rot=64, delta=(16, 16, 128),
+    recurrent=tuple(il for il in range(24) if il % 4 != 3), keys=(
+        ("ssm.conv_kernel", "u32", 4), ("ssm.state_size", "u32", 128), ("ssm.group_count", "u32", 16),
+        ("ssm.time_step_rank", "u32", 16), ("ssm.inner_size", "u32", 2048), ("full_attention_interval", "u32", 4),
+        ("rope.dimension_sections", "i32[]", [11, 11, 10, 0]),
+    ),
+)   # fmt: skip
+LFM2_ATTENTION = (2, 5, 8, 10, 12, 14)
+LFM2_12B = Shape(
+    16, 2048, 32, 8, 8192, 65536, is_tied=True, arch="lfm2", keys=(("shortconv.l_cache", "u32", 3),),
+    recurrent=tuple(il for il in range(16) if il not in LFM2_ATTENTION),
+)   # fmt: skip
 SHAPES = {
+    "qwen35_08b": QWEN35_08B, "lfm2_12b": LFM2_12B,
     "llama_3_8b": LLAMA_3_8B, "llama_32_3b": LLAMA_32_3B, "over_4_gb": OVER_4_GB,
     "qwen3_30b_a3b_4_layers": QWEN3_30B_A3B_4_LAYERS, "gpt_oss_1b": GPT_OSS_1B,
 }   # fmt: skip
@@ -155,8 +172,10 @@ def big_model(shape: Shape) -> Pieces:
 
 
 def _floats(name: str, n: int, rng: np.random.Generator) -> bytes:
-    """Return F32 weights: of norms ones; of routers, biases and sinks small ones."""
+    """Return F32 weights: of norms ones; of what forgets minus ones; of routers, biases and sinks small ones."""
     values = np.ones(n) if name.endswith("norm.weight") else rng.standard_normal(n) * 0.05
+    if name.endswith("ssm_a"):
+        values = -np.ones(n)
     return values.astype("<f4").tobytes()
 
 
@@ -168,18 +187,20 @@ def _tensors(shape: Shape) -> Iterator[tuple[str, str, list[int]]]:
     yield "token_embd.weight", best if shape.is_tied else plain, [n_embd, shape.n_vocab]
     for il in range(shape.n_layer):
         wide = best if _is_better(il, shape.n_layer) else plain
-        for name, type_, *ne in chain(_attention(shape, plain, wide), _feed_forward(shape, plain, wide)):
+        mixer = _recurrent(shape, plain) if il in shape.recurrent else _attention(shape, plain, wide)
+        for name, type_, *ne in chain(mixer, _feed_forward(shape, plain, wide)):
             yield f"blk.{il}.{name}", str(type_), [int(n) for n in ne]
-    yield "output_norm.weight", "F32", [n_embd]
+    yield f"{'token_embd' if shape.arch == 'lfm2' else 'output'}_norm.weight", "F32", [n_embd]
     if not shape.is_tied:
         yield "output.weight", best, [n_embd, shape.n_vocab]
 
 
 def _attention(shape: Shape, plain: str, wide: str) -> Iterator[tuple[str | int, ...]]:
     n_embd, n_kv, n_q = shape.n_embd, shape.n_kv, shape.n_k * shape.n_head
+    gates = 2 if shape.delta else 1
     yield "attn_norm.weight", "F32", n_embd
     for name, type_, n_in, n_out in (
-        ("attn_q", plain, n_embd, n_q), ("attn_k", plain, n_embd, n_kv), ("attn_v", wide, n_embd, n_kv),
+        ("attn_q", plain, n_embd, gates * n_q), ("attn_k", plain, n_embd, n_kv), ("attn_v", wide, n_embd, n_kv),
         ("attn_output", plain, n_q, n_embd),
     ):   # fmt: skip
         yield f"{name}.weight", type_, n_in, n_out
@@ -187,14 +208,37 @@ def _attention(shape: Shape, plain: str, wide: str) -> Iterator[tuple[str | int,
             yield f"{name}.bias", "F32", n_out
     if shape.arch == "gpt-oss":
         yield "attn_sinks.weight", "F32", shape.n_head
-    if shape.arch == "qwen3moe":
+    if shape.arch in ("qwen3moe", "qwen35", "lfm2"):
         yield "attn_q_norm.weight", "F32", shape.n_k
         yield "attn_k_norm.weight", "F32", shape.n_k
 
 
+def _recurrent(shape: Shape, plain: str) -> Iterator[tuple[str | int, ...]]:
+    """Yield what is in the place of attention."""
+    n_embd = shape.n_embd
+    yield "attn_norm.weight", "F32", n_embd
+    if shape.delta is None:
+        yield "shortconv.in_proj.weight", plain, n_embd, 3 * n_embd
+        yield "shortconv.conv.weight", "F32", 3, n_embd
+        yield "shortconv.out_proj.weight", plain, n_embd, n_embd
+        return
+    n_k, n_v, dim = shape.delta
+    n = (2 * n_k + n_v) * dim
+    yield "attn_qkv.weight", shape.format or "Q5_K", n_embd, n   # as llama.cpp's Q4_K_M has it
+    yield "attn_gate.weight", plain, n_embd, n_v * dim
+    yield "ssm_conv1d.weight", "F32", 4, n
+    yield "ssm_dt.bias", "F32", n_v
+    yield "ssm_a", "F32", n_v
+    yield "ssm_beta.weight", plain, n_embd, n_v
+    yield "ssm_alpha.weight", plain, n_embd, n_v
+    yield "ssm_norm.weight", "F32", dim
+    yield "ssm_out.weight", plain, n_v * dim, n_embd
+
+
 def _feed_forward(shape: Shape, plain: str, wide: str) -> Iterator[tuple[str | int, ...]]:
     n_embd, experts = shape.n_embd, shape.experts
-    yield f"{'post_attention_norm' if shape.arch == 'gpt-oss' else 'ffn_norm'}.weight", "F32", n_embd
+    post = shape.arch in ("gpt-oss", "qwen35")
+    yield f"{'post_attention_norm' if post else 'ffn_norm'}.weight", "F32", n_embd
     if experts is None:
         yield "ffn_gate.weight", plain, n_embd, shape.n_ff
         yield "ffn_up.weight", plain, n_embd, shape.n_ff
@@ -221,9 +265,9 @@ def _pairs(shape: Shape) -> list[Pair]:
     own: Sequence[tuple[str, str, Any]] = (
         ("block_count", "u32", shape.n_layer), ("context_length", "u32", 8192), ("vocab_size", "u32", shape.n_vocab),
         ("embedding_length", "u32", shape.n_embd), ("feed_forward_length", "u32", shape.n_ff),
-        ("attention.head_count", "u32", shape.n_head), ("attention.head_count_kv", "u32", shape.n_head_kv),
+        ("attention.head_count", "u32", shape.n_head), _heads_kv(shape),
         ("attention.layer_norm_rms_epsilon", "f32", 1e-5), ("rope.freq_base", "f32", 500000.0),
-        ("rope.dimension_count", "u32", shape.n_k), ("attention.key_length", "u32", shape.n_k),
+        ("rope.dimension_count", "u32", shape.n_rot or shape.n_k), ("attention.key_length", "u32", shape.n_k),
         ("attention.value_length", "u32", shape.n_k), *shape.keys,
     )   # fmt: skip
     if shape.experts:
@@ -235,6 +279,13 @@ def _pairs(shape: Shape) -> list[Pair]:
         ("general.architecture", "string", shape.arch), ("general.name", "string", f"big random {shape.arch}"),
         *((f"{shape.arch}.{key}", kind, value) for key, kind, value in own), *_vocabulary(shape.n_vocab),
     ]   # fmt: skip
+
+
+def _heads_kv(shape: Shape) -> tuple[str, str, Any]:
+    name = "attention.head_count_kv"
+    if not shape.recurrent or shape.delta:
+        return name, "u32", shape.n_head_kv
+    return name, "i32[]", [0 if il in shape.recurrent else shape.n_head_kv for il in range(shape.n_layer)]
 
 
 def _vocabulary(n_vocab: int) -> list[Pair]:

@@ -69,10 +69,9 @@ class Api:
         """Forget everything."""
         self.c.llama_memory_clear(self.c.llama_get_memory(context), True)
 
-    def cut(self, context: Any, n_past: int) -> None:  # noqa: ANN401
-        """Keep the first n_past positions of sequence 0."""
-        if not self.c.llama_memory_seq_rm(self.c.llama_get_memory(context), 0, n_past, -1):
-            raise SystemExit(f"{self.module} can't cut its KV cache")
+    def cut(self, context: Any, n_past: int) -> bool:  # noqa: ANN401
+        """Keep the first n_past positions of sequence 0. With recurrent layers it can't."""
+        return bool(self.c.llama_memory_seq_rm(self.c.llama_get_memory(context), 0, n_past, -1))
 
     def threads(self, context: Any, n: int) -> None:  # noqa: ANN401
         """Set the threads of prefill and decoding."""
@@ -126,9 +125,8 @@ class IkApi(Api):
     def clear(self, context: Any) -> None:  # noqa: ANN401
         self.c.llama_kv_cache_clear(context)
 
-    def cut(self, context: Any, n_past: int) -> None:  # noqa: ANN401
-        if not self.c._lib.llama_kv_cache_seq_rm(context, 0, n_past, -1):
-            raise SystemExit(f"{self.module} can't cut its KV cache")
+    def cut(self, context: Any, n_past: int) -> bool:  # noqa: ANN401
+        return bool(self.c._lib.llama_kv_cache_seq_rm(context, 0, n_past, -1))
 
     def threads(self, context: Any, n: int) -> None:  # noqa: ANN401
         self.c._lib.llama_set_n_threads(context, n, n)
@@ -177,7 +175,9 @@ class Context:
     def fill(self, ids: Sequence[int], n: int) -> None:
         """Let sequence 0 hold ids[0..n), evaluating what it lacks; the logits of the last one are had when any was."""
         keep = min(self.n_past, n)
-        self.api.cut(self.it, keep)
+        if not self.api.cut(self.it, keep):
+            self.api.clear(self.it)
+            keep = 0
         for at in range(keep, n, N_BATCH):
             part = ids[at : min(n, at + N_BATCH)]
             self.evaluate(part, [(at + i, 0) for i in range(len(part))], [len(part) - 1])
@@ -227,8 +227,9 @@ class Llama:
         self.api.threads(context.it, case.threads)
         context.fill(ids, depth)
         context.evaluate(ids[depth:], [(depth, 0)], [0])   # the first id to go on from; it wakes the threads
-        id, start = context.best(0), time.perf_counter()
-        self.api.cut(context.it, depth)
+        id = context.best(0)
+        context.fill(ids, depth)
+        start = time.perf_counter()
         for i in range(case.n):
             context.evaluate([id], [(depth + i, 0)], [0])
             id = context.best(0)

@@ -215,3 +215,13 @@ def test_the_plan_counts_states(name: str) -> None:
 
 def test_other_models_have_no_state(tiny_model: OpenTiny) -> None:
     assert tiny_model().state_size == 0
+
+
+def test_the_sections_of_places_in_an_image_change_no_text() -> None:
+    found = []
+    for sections in ([2, 1, 1, 0], [0, 0, 4, 0], [4, 0, 0, 0]):
+        pairs = [("qwen35.rope.dimension_sections", "i32[]", sections)]
+        with gemel.open(tiny_bytes(arch="qwen35", kv=pairs), threads=1) as model, model.session() as session:
+            session.append(IDS[:50])
+            found.append(bits(session))
+    assert len(set(found)) == 1

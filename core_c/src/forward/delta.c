@@ -64,10 +64,11 @@ static void rates(const worker *w, const delta_net *d, int t, int h, float *deca
 // o[v_dim] of a head, normed, times silu(z), into its place.
 static void gate(const worker *w, const layer *l, int t, int h, float *o) {
     const delta_net *d = &l->delta;
-    float z[ATTEND_DIM] = {0}, *y = w->s->heads + (size_t)t * (size_t)l->heads_width + (size_t)(h * d->v_dim);
+    float z[ATTEND_DIM], *y = w->s->heads + (size_t)t * (size_t)l->heads_width + (size_t)(h * d->v_dim);
     const size_t size = sizeof(float) * (size_t)d->v_dim;
     norm_row(w, &d->norm, t, o, d->v_dim, o);
     memcpy(z, w->s->k + (size_t)t * row_size(&d->z) + (size_t)(h * d->v_dim), size);
+    for (int i = d->v_dim; i % 16; i++) z[i] = o[i] = 0;
     w->k->act[ACT_SILU](z, o, NULL, pad_to(d->v_dim, 16), z);
     memcpy(y, z, size);
 }
@@ -80,7 +81,7 @@ static void step(const worker *w, const layer *l, int t, int h) {
     size_t size = (size_t)d->k_dim * (size_t)d->v_dim;
     size_t at = l->state_at + (size_t)(d->n_taps - 1) * (size_t)d->n + (size_t)h * size;
     int keys = d->n_k * d->k_dim, key = (d->is_grouped ? h / (d->n_v / d->n_k) : h % d->n_k) * d->k_dim;
-    float q[ATTEND_DIM], k[ATTEND_DIM], o[ATTEND_DIM] = {0}, scale = (float)(1 / fm_sqrt((double)d->k_dim));
+    float q[ATTEND_DIM], k[ATTEND_DIM], o[ATTEND_DIM], scale = (float)(1 / fm_sqrt((double)d->k_dim));
     delta_args a = {.k_dim = d->k_dim, .v_dim = d->v_dim, .q = q, .k = k, .v = x + 2 * keys + h * d->v_dim, .o = o};
     unit(w, t, x + key, d->k_dim, (float)(1 / (double)d->k_dim), q);
     unit(w, t, x + keys + key, d->k_dim, scale, k);

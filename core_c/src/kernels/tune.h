@@ -49,7 +49,7 @@
 #define FLOAT_FEW_T 8
 #define ATTEND_Q 8
 #define ATTEND_G 2
-#define DELTA_G 4
+#define DELTA_G 8
 #define Q8_Q 8
 #define SCORE_G 2
 #define WEIGHTS_G 4
