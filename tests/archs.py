@@ -17,8 +17,8 @@ class Arch:
     rope: str  # NORM: pairs (2i, 2i + 1); NEOX: pairs (i, i + n_rot / 2); NONE: nothing is rotated
     norm: str  # RMS, LAYER
     act: str  # SILU, GELU (by erf), GELU_TANH, RELU2, XIELU, CLAMPED
-    mixer: str  # ATTENTION, MLA
-    ffn: str  # GATED: act(gate) * up; PLAIN: act(up)
+    mixer: str  # ATTENTION, MLA, MAMBA, MAMBA2, BOTH: attention beside Mamba-2
+    ffn: str  # GATED: act(gate) * up; PLAIN: act(up); NONE
     properties: str = "0"  # X: files must have the tensor, or it is done; MAY_X: files may have the tensor or the key
 
     def has(self, name: str) -> bool:
@@ -114,6 +114,8 @@ _ROWS = (
          "QK_NORM | FFN_NORM_POST | DELTA_NET | EXPERTS | SPLIT_EXPERTS | SHARED_GATE | WEIGHTS_NORMED"),
     Arch("qwen3next",  "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED",
          "QK_NORM | FFN_NORM_POST | DELTA_NET | EXPERTS | SPLIT_EXPERTS | SHARED_GATE | WEIGHTS_NORMED"),
+    Arch("mamba",      "NONE", "RMS",   "SILU",      "MAMBA",     "NONE",  "MAMBA | CONV_BIAS | ONE_HALF"),
+    Arch("mamba2",     "NONE", "RMS",   "SILU",      "MAMBA2",    "NONE",  "MAMBA | CONV_BIAS | GROUP_NORM | ONE_HALF"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}

@@ -155,6 +155,8 @@ ARCHS: dict[str, dict[str, Any]] = {
         "arch": "qwen35moe", "n_layer": 2, "experts": {"n": 4}, "kv": [("qwen35moe.nextn_predict_layers", "u32", 0)],
     },
     "qwen3next": {"arch": "qwen3next", "n_layer": 2, "experts": {"n": 4}},
+    "mamba": {"arch": "mamba", "ssm_heads": 4, "ssm_state": 4},
+    "mamba2": {"arch": "mamba2", "ssm_heads": 4, "ssm_state": 4, "ssm_groups": 2},
     "bert": {
         "arch": "bert", "n_layer": 2, "tokenizer": "bert", "scores": 1,
         "kv": [("bert.classifier.output_labels", "string[]", ["x"])],

@@ -340,6 +340,42 @@ def gates_exchanged(model: Reference) -> None:
         model.tensors[name] = replace(tensor, data=np.concatenate([c, b, x]))
 
 
+def changed(name: str, change: Callable[[F32], F32]) -> Mistake:
+    """Change the numbers of every tensor of a name, which are floats."""
+
+    def make(model: Reference) -> None:
+        for full in [full for full in model.tensors if full.endswith(f".{name}")]:
+            tensor = model.tensors[full]
+            values = np.ascontiguousarray(change(tensor.floats()), np.float32)
+            model.tensors[full] = replace(tensor, data=values.view(np.uint8).reshape(tensor.data.shape))
+
+    return make
+
+
+def one_group(model: Reference) -> None:
+    """Norm what Mamba-2 makes in one group."""
+    weights = {name: tensor.floats() for name, tensor in model.tensors.items() if name.endswith(".ssm_norm.weight")}
+    for name in weights:
+        del model.tensors[name]
+    alone = model._mamba
+
+    def normed(il: int, x: F32) -> F32:
+        w = weights[f"blk.{il}.ssm_norm.weight"].reshape(-1)
+        return reference.rmsnorm(alone(il, x), w, model.eps)
+
+    model._mamba = normed   # type: ignore[method-assign]
+
+
+MAMBA = {
+    "taps turned": changed("ssm_conv1d.weight", lambda w: w[:, ::-1]),
+    "no bias of taps": changed("ssm_conv1d.bias", lambda b: 0 * b),
+    "no bias of steps": changed("ssm_dt.bias", lambda b: 0 * b),
+    "slower decays": changed("ssm_a", lambda a: a * np.float32(0.9)),
+    "nothing skips": changed("ssm_d", lambda d: 0 * d),
+    "no norm": changed("ssm_norm.weight", lambda w: 0 * w + 1),
+}
+
+
 def no_tensor(name: str) -> Mistake:
     """Forget a tensor of layer 1."""
 

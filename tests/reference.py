@@ -42,7 +42,7 @@ from reference_math import (
     silu,
     swiglu,
 )
-from reference_recurrent import Delta, Rule, delta_net, delta_rule, short_conv
+from reference_recurrent import Delta, Mamba, Rule, delta_net, delta_rule, mamba, mamba2, short_conv
 from reference_rope import Rope, rope, rope_table
 
 __all__ = [
@@ -111,11 +111,12 @@ class Reference:
         self.n_layer = int(self._number("block_count") - self._number("nextn_predict_layers", 0))
         self.acts = [self._act(il) for il in range(self.n_layer)]
         self.n_embd = int(self._number("embedding_length"))
-        self.n_head = self._numbers("attention.head_count")
+        self.n_head = self._numbers("attention.head_count", [0] * self.n_layer)
         self.n_head_kv = self._numbers("attention.head_count_kv", self.n_head)
         self.is_latent = self.row.mixer == "MLA"
-        self.k_dim = int(self._number("attention.key_length", self.n_embd // self.n_head[0]))
-        self.v_dim = int(self._number("attention.value_length", self.n_embd // self.n_head[0]))
+        by_width = self.n_embd // max(self.n_head[0], 1)
+        self.k_dim = int(self._number("attention.key_length", by_width))
+        self.v_dim = int(self._number("attention.value_length", by_width))
         if self.is_latent:
             self.v_dim = int(self._number("attention.kv_lora_rank"))
             self.k_dim = self.v_dim + int(self._number("rope.dimension_count"))
@@ -435,6 +436,8 @@ class Reference:
         mixer_out = "attn_output"
         if self.has_delta(il):
             attn_out, mixer_out = self._delta(il, attn_in), "ssm_out"
+        elif f"{blk}ssm_in.weight" in self.tensors:
+            attn_out, mixer_out = self._mamba(il, attn_in), "ssm_out"
         elif not self.n_head_kv[il]:
             w = self.tensors[f"{blk}shortconv.conv.weight"].floats()
             attn_out = short_conv(self._linear(f"{blk}shortconv.in_proj", attn_in), w)
@@ -452,6 +455,8 @@ class Reference:
             attn_out = out.reshape(len(x), -1)
         mid = self._added(il, x, "post_attention_norm", self._linear(blk + mixer_out, attn_out))
         mid = self._stream(f"{blk}attn_output_norm", mid)
+        if self.row.ffn == "NONE":
+            return Steps(attn_in, attn_out, attn_in, mid)
         ffn_in = self._read(il, ffn_norm, x if self.parallel[il] else mid)
         out = self._added(il, mid, "post_ffw_norm", self._feed_forward(il, ffn_in, mid))
         out = self._stream(f"{blk}layer_output_norm", out)
@@ -461,6 +466,13 @@ class Reference:
             out = self._added(il, out, "post_norm", self._linear(blk + "proj", own))
         scale = self.tensors.get(f"{blk}layer_output_scale.weight")
         return Steps(attn_in, attn_out, ffn_in, out if scale is None else out * scale.floats())
+
+    def _mamba(self, il: int, x: F32) -> F32:
+        """Return what a selective state space makes of x, before ssm_out: [n][n_inner]."""
+        n_state, n, groups = (int(self._number(f"ssm.{key}", 0)) for key in
+                              ("state_size", "time_step_rank", "group_count"))  # fmt: skip
+        spec = Mamba(self.tensors, f"blk.{il}", n_state, n, groups, bool(self._value("ssm.dt_b_c_rms")), self.eps)
+        return mamba2(spec, x) if groups else mamba(spec, x)
 
     def _feed_forward(self, il: int, x: F32, stream: F32) -> F32:
         """Return what feed-forward makes of x, the normed stream: a dense one, experts, or both of the stream."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from gguf_file import F32, Tensor
-from reference_math import gated, matmul, rmsnorm, sigmoid, silu
+from reference_math import ascending, exp, gated, matmul, rmsnorm, sigmoid, silu
 
 
 def convolved(w: F32, x: F32) -> F32:
@@ -89,3 +89,87 @@ def delta_net(d: Delta, tensors: dict[str, Tensor], blk: str, x: F32, rule: Rule
     normed = rmsnorm(out, tensors[f"{blk}.ssm_norm.weight"].floats(), d.eps)
     z = matmul(tensors[f"{blk}.attn_gate.weight"], x).reshape(normed.shape)
     return gated(silu, z, normed).reshape(n, -1)
+
+
+# ---- Selective state spaces (Mamba) ----------------------------------------------------------------------------------
+
+
+class Mamba(NamedTuple):
+    """A layer: its tensors, how many numbers a channel has, and Mamba-2's heads and groups, or Mamba-1's rank."""
+
+    tensors: dict[str, Tensor]
+    blk: str
+    n_state: int
+    n: int  # heads; of Mamba-1: what ssm_dt reads
+    groups: int = 0
+    normed: bool = False  # of Mamba-1: steps, and what goes in and out
+    eps: float = 1e-5
+
+    def floats(self, name: str) -> F32:
+        return self.tensors[f"{self.blk}.{name}"].floats()
+
+    def linear(self, name: str, x: F32) -> F32:
+        return matmul(self.tensors[f"{self.blk}.{name}.weight"], np.ascontiguousarray(x))
+
+    def convolved(self, u: F32) -> F32:
+        out = convolved(self.floats("ssm_conv1d.weight"), u)
+        return silu(out + self.floats("ssm_conv1d.bias") if f"{self.blk}.ssm_conv1d.bias" in self.tensors else out)
+
+
+# Of artanh(s) / s in s * s, highest power first.
+ARTANH = np.array([1 / 15, 1 / 13, 1 / 11, 1 / 9, 1 / 7, 1 / 5, 1 / 3, 1], np.float32)
+
+
+def softplus(x: F32) -> F32:
+    """Return ln(1 + e^x) in the core's own steps."""
+    e = exp(-np.abs(x))
+    s: F32 = np.divide(e, e + np.float32(2), dtype=np.float32)
+    power = np.broadcast_to(ARTANH[0], x.shape)
+    for term in ARTANH[1:]:
+        power = power * (s * s) + term
+    out: F32 = np.maximum(x, np.float32(0)) + power * (s + s)
+    return out
+
+
+def scan(step: F32, a: F32, d: F32, x: F32, z: F32, b: F32, c: F32) -> F32:
+    """Scan channels token by token: step, x, z [n][channels]; a, b, c [..][channels][n_state] -> [n][channels].
+
+    The sum over states ascends.
+    """
+    state = np.zeros(a.shape, np.float32)
+    out = np.zeros(x.shape, np.float32)
+    for t in range(len(x)):
+        decay = exp(step[t][:, None] * a)
+        state = state * decay + (x[t] * step[t])[:, None] * b[t]
+        out[t] = (ascending(state * c[t]) + d * x[t]) * silu(z[t])
+    return out
+
+
+def mamba2(m: Mamba, rows: F32) -> F32:
+    """Return what ssm_out reads of normed rows: ssm_in gives z, x, b, c and steps, side by side. [n][n_inner]."""
+    projected, wide = m.linear("ssm_in", rows), m.groups * m.n_state
+    inner = (projected.shape[-1] - 2 * wide - m.n) // 2
+    z, u, steps = np.split(projected, [inner, 2 * inner + 2 * wide], axis=-1)
+    x, b, c = np.split(m.convolved(u), [inner, inner + wide], axis=-1)
+
+    def of_channels(one: F32) -> F32:
+        return np.repeat(one.reshape(len(x), m.groups, m.n_state), inner // m.groups, axis=1)
+
+    numbers = m.floats("ssm_a").reshape(-1), m.floats("ssm_d").reshape(-1), softplus(steps + m.floats("ssm_dt.bias"))
+    a, d, step = (np.repeat(one, inner // m.n, axis=-1) for one in numbers)
+    out = scan(step, np.repeat(a[:, None], m.n_state, axis=1), d, x, z, of_channels(b), of_channels(c))
+    if f"{m.blk}.ssm_norm.weight" not in m.tensors:
+        return out
+    w = m.floats("ssm_norm.weight").reshape(m.groups, -1)
+    return rmsnorm(out.reshape(len(x), m.groups, -1), w, m.eps).reshape(len(x), -1)
+
+
+def mamba(m: Mamba, rows: F32) -> F32:
+    """Return what ssm_out reads of normed rows: ssm_in gives x and z, ssm_x of x the others. [n][n_inner]."""
+    x, z = np.split(m.linear("ssm_in", rows), 2, axis=-1)
+    x = m.convolved(x)
+    parts = np.split(m.linear("ssm_x", x), [m.n, m.n + m.n_state], axis=-1)
+    if m.normed:
+        parts = [rmsnorm(one, np.ones(one.shape[-1], np.float32), m.eps) for one in parts]
+    steps = softplus(m.linear("ssm_dt", parts[0]) + m.floats("ssm_dt.bias"))
+    return scan(steps, m.floats("ssm_a"), m.floats("ssm_d"), x, z, parts[1][:, None], parts[2][:, None])

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tiny_experts
+import tiny_mamba
 from gguf_writer import (
     BLOCKS,
     COMPUTED,
@@ -113,9 +114,6 @@ def _template(t: TinyModel) -> list[Pair]:
 
 
 def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
-    def per_layer(key: str, value: PerLayer) -> Pair:
-        return (f"{t.arch}.{key}", "u32" if isinstance(value, int) else "i32[]", value)
-
     is_rms = t.row.norm == "RMS" or t.row.has("RMS_EPSILON")
     pairs: list[Pair] = [
         ("general.architecture", "string", t.arch),
@@ -125,9 +123,7 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
         (f"{t.arch}.context_length", "u32", t.n_ctx),
         (f"{t.arch}.embedding_length", "u32", t.n_embd),
         (f"{t.arch}.block_count", "u32", t.n_layer),
-        per_layer("feed_forward_length", [t.ff_of(il) for il in range(t.n_layer)] if t.wide_shared else t.n_ff),
-        per_layer("attention.head_count", t.n_head),
-        per_layer("attention.head_count_kv", t.heads_kv),
+        *_sizes_of_halves(t),
         (f"{t.arch}.attention.layer_norm_{'rms_' if is_rms else ''}epsilon", "f32", t.eps),
     ]
     if t.row.rope != "NONE":
@@ -156,7 +152,22 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
         labels = ["yes", "no", *(f"label {i}" for i in range(2, t.scores))]
         pairs.append((f"{t.arch}.classifier.output_labels", "string[]", labels[: t.scores]))
     scaling = _rope_scaling(t) if t.row.rope != "NONE" else []
-    return pairs + scaling + _windows(t) + _factors(t) + tiny_experts.keys(t)
+    return pairs + scaling + _windows(t) + _factors(t) + tiny_experts.keys(t) + tiny_mamba.keys(t)
+
+
+def _sizes_of_halves(t: TinyModel) -> list[Pair]:
+    """Return the keys of attention's heads and of feed-forward's length; of models without either, as converters do."""
+
+    def per_layer(key: str, value: PerLayer) -> Pair:
+        return (f"{t.arch}.{key}", "u32" if isinstance(value, int) else "i32[]", value)
+
+    if t.row.ffn == "NONE":
+        return [per_layer("feed_forward_length", 0), per_layer("attention.head_count", 0)]
+    return [
+        per_layer("feed_forward_length", [t.ff_of(il) for il in range(t.n_layer)] if t.wide_shared else t.n_ff),
+        per_layer("attention.head_count", t.n_head),
+        per_layer("attention.head_count_kv", t.heads_kv),
+    ]
 
 
 def _delta_keys(t: TinyModel) -> list[Pair]:
@@ -283,7 +294,7 @@ class _Weights:
 
     def matrix(self, name: str, n_in: int, rows: int, std: float | None = None) -> Tensor:
         type_ = _format_of(self.t, name)
-        if name.endswith(HEAD_STACKS) and n_in % BLOCKS[type_][0]:
+        if name.endswith((*HEAD_STACKS, "ssm_dt.weight")) and n_in % BLOCKS[type_][0]:
             type_ = "F16" if n_in % 32 else "Q8_0"  # as quantising programs do
         if n_in % BLOCKS[type_][0]:
             raise ValueError(f"{name}: n_in {n_in} is not a multiple of {type_}'s block, {BLOCKS[type_][0]}")
@@ -381,15 +392,20 @@ def _sizes(t: TinyModel, il: int) -> dict[str, tuple[int, int]]:
         attention["attn_q"] = (t.n_embd, 2 * n_q)
     if t.has_delta(il):
         attention = _delta_sizes(t)
-    if not n_kv:
+    mixer = t.mixer_of(il)
+    if mixer == "CONV":
         attention = {"shortconv.in_proj": (t.n_embd, 3 * t.n_embd), "shortconv.out_proj": (t.n_embd, t.n_embd)}
+    if mixer in ("MAMBA", "MAMBA2", "NONE"):
+        attention = {}
+    if mixer in ("MAMBA", "MAMBA2", "BOTH"):
+        attention |= tiny_mamba.sizes(t)
     if t.is_latent:
         attention = _latent_sizes(t, of_layer(t.n_head, il))
     if t.shares_kv(il) or (t.k_is_v and not t.slides(il)):
         del attention["attn_v"]
     if t.shares_kv(il):
         del attention["attn_k"]
-    if tiny_experts.has_experts(t, il) and not t.row.has("DENSE_BESIDE"):
+    if (tiny_experts.has_experts(t, il) and not t.row.has("DENSE_BESIDE")) or not t.has_ffn(il):
         return attention
     gate = {"ffn_gate": (t.n_embd, n_ff)} if t.row.ffn == "GATED" else {}
     return attention | gate | {"ffn_up": (t.n_embd, n_ff), "ffn_down": (n_ff, t.n_embd)}
@@ -447,7 +463,8 @@ def _norms(t: TinyModel) -> tuple[list[str], list[str], list[str]]:
         return [], [], ["attn_output_norm", "layer_output_norm"]
     if t.row.has("NORM_AFTER") or t.row.has("NORM_BARE"):
         return [], [], after
-    one = t.row.has("ONE_NORM") or t.row.has("FALCON_NORMS") or (t.row.has("MAY_ONE_NORM") and bool(t.is_parallel))
+    one = any(t.row.has(name) for name in ("ONE_NORM", "ONE_HALF", "FALCON_NORMS"))
+    one = one or (t.row.has("MAY_ONE_NORM") and bool(t.is_parallel))
     second = "post_attention_norm" if t.row.has("FFN_NORM_POST") else "ffn_norm"
     first = ["attn_norm", "attn_norm_2"] if t.row.has("FALCON_NORMS") and t.two_norms else ["attn_norm"]
     return first, [] if one else [second], after
@@ -458,6 +475,7 @@ def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
     out = [weights.norm(f"{blk}.{name}.weight") for name in before if il or not t.row.has("NO_FIRST_NORM")]
     for name, (n_in, rows) in _sizes(t, il).items():
         std = SHARPNESS / math.sqrt(n_in) if name in SHARP else None
+        std = tiny_mamba.std(name, n_in) if name.startswith("ssm_") else std
         full = f"{blk}.{name}.weight"
         if full.endswith(HEAD_STACKS):
             out.append(weights.stack(full, n_in, rows, of_layer(t.n_head, il), std))
@@ -469,7 +487,9 @@ def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
             out.append(replace(vector(conv, taps), ne=[t.taps, t.n_embd]))
         if name == "attn_gate":
             out += _delta_vectors(t, blk, weights)
-        if name in ("attn_output", "shortconv.out_proj", "ssm_out"):
+        if name == "ssm_in":
+            out += tiny_mamba.tensors(t, il, weights)
+        if name == t.mixer_out(il):
             out += [weights.norm(f"{blk}.{norm}.weight") for norm in between]
     if tiny_experts.has_experts(t, il):
         out += tiny_experts.tensors(t, il, weights)
@@ -501,10 +521,11 @@ def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
 
 
 def _biases(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
-    sizes, names = _sizes(t, il), []
+    sizes = _sizes(t, il)
+    names: list[str] = []
     if _has(t, "QKV_BIAS"):
-        names += ["attn_q", "attn_k", "attn_v"]
-    if _has(t, "OUT_BIAS"):
+        names += [name for name in ("attn_q", "attn_k", "attn_v") if name in sizes]
+    if _has(t, "OUT_BIAS") and "attn_output" in sizes:
         names.append("attn_output")
     if t.ffn_biases or t.row.has("FFN_BIAS"):
         names += [name for name in sizes if name.startswith("ffn_")]

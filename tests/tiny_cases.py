@@ -202,6 +202,20 @@ _MORE: dict[str, dict[str, Fields]] = {
     },
     "qwen35moe": {"odd sizes": {**ODD_DELTA, "n_layer": 3, "experts": {"n": 5, "n_ff": 35, "fused": True}}},
     "qwen3next": {"odd sizes": {**ODD_DELTA, "n_layer": 3, "tied": True, "experts": {"n": 5, "n_ff": 35}}},
+    "mamba": {
+        "odd sizes, tied": {
+            **ODD, "taps": 4, "ssm_inner": 87, "ssm_heads": 7, "ssm_state": 13, "ssm_normed": True, "tied": True,
+        },
+        "steps of one number": {"n_embd": 32, "ssm_heads": 1, "ssm_state": 1, "taps": 2},
+        "normed": {"ssm_heads": 32, "ssm_normed": True},
+    },
+    "mamba2": {
+        "odd sizes, tied": {
+            **ODD, "taps": 4, "ssm_inner": 84, "ssm_heads": 12, "ssm_groups": 3, "ssm_state": 13, "tied": True,
+        },
+        "wide heads": {"ssm_heads": 2, "ssm_groups": 2, "ssm_state": 40, "taps": 2},
+        "one head": {"n_embd": 32, "ssm_heads": 1, "ssm_inner": 96, "ssm_state": 1},
+    },
     "olmo": {"odd sizes, tied": {**ODD, "tied": True}, "clamped, fused": {"clamp": 1.5, "fused": FUSED}},
 }  # fmt: skip
 _ANY: dict[str, Fields] = {

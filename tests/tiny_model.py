@@ -105,6 +105,12 @@ class TinyModel:
     recurrent: Sequence[bool] | None = None  # layers with a gated delta net; None: all but every second
     delta_heads: tuple[int, int] = (2, 4)  # its heads of keys, of values
     delta_dims: tuple[int, int] | None = None  # the length of a key, of a value; None: 16, and n_embd in all
+    ssm_inner: int | None = None  # channels of Mamba; None: 2 * n_embd
+    ssm_state: int = 16
+    ssm_heads: int = 8  # of Mamba-2; columns of Mamba-1's ssm_dt
+    ssm_groups: int = 1
+    ssm_normed: bool = False  # of Mamba-1: steps, and what goes in and out of states
+    ssm_norm: bool = True  # where the architecture allows it
     kv_rank: int = 64  # of latent attention
     q_rank: int = 0  # 0: queries have one matrix
     v_dim: int | None = None  # of a head of latent attention; None: 2 * n_embd / n_head
@@ -179,6 +185,30 @@ class TinyModel:
         return self.dim_swa if self.arch == "gemma4" and self.slides(il) else self.dim
 
     @property
+    def inner(self) -> int:
+        return 2 * self.n_embd if self.ssm_inner is None else self.ssm_inner
+
+    def mixer_of(self, il: int) -> str:
+        """Return what joins positions in a layer: ATTENTION, MLA, CONV, DELTA, MAMBA, MAMBA2, BOTH, NONE."""
+        if self.has_delta(il):
+            return "DELTA"
+        if self.row.mixer != "ATTENTION" or of_layer(self.heads_kv, il):
+            return self.row.mixer
+        if self.row.has("SHORT_CONV"):
+            return "CONV"
+        return "NONE" if self.row.has("ONE_HALF") and of_layer(self.n_ff, il) else "MAMBA2"
+
+    def mixer_out(self, il: int) -> str:
+        """Return the name of the last of a mixer's matrices."""
+        return {"CONV": "shortconv.out_proj", "ATTENTION": "attn_output", "MLA": "attn_output"}.get(
+            self.mixer_of(il), "ssm_out"
+        )
+
+    def has_ffn(self, il: int) -> bool:
+        """Say whether a layer has a feed-forward."""
+        return self.row.ffn != "NONE" and (not self.row.has("ONE_HALF") or self.mixer_of(il) == "NONE")
+
+    @property
     def rotated(self) -> int:
         if self.n_rot is None and self.is_latent:
             return self.dim // 6 * 2
@@ -200,7 +230,8 @@ class TinyModel:
     def heads_kv(self) -> PerLayer:
         if self.is_latent:
             return 1
-        if self.row.has("SHORT_CONV") and not isinstance(self.n_head_kv, Sequence):  # every second layer has attention
+        some = self.row.has("SHORT_CONV") or (self.row.has("MAMBA") and self.row.mixer == "ATTENTION")
+        if some and not isinstance(self.n_head_kv, Sequence):  # every second layer has attention
             return [il % 2 * (self.n_head_kv or 2) for il in range(self.n_layer)]
         if self.n_head_kv is None:
             return self.n_head if self.arch in ALL_HEADS else N_HEAD_KV.get(self.arch, 2)

@@ -29,7 +29,7 @@ def rows_of(text: str, macro: str) -> list[list[str]]:
     """Return the arguments of each row `macro(...)`, without quotes."""
     text = re.sub(r"//[^\n]*", "", text)
     found = re.findall(rf"^{macro}\((.*?)\)$", text, re.M | re.S)
-    return [[part.strip().strip('"') for part in row.split(",")] for row in found]
+    return [[" ".join(part.split()).strip('"') for part in row.split(",")] for row in found]
 
 
 def properties_of(cell: str) -> tuple[str, ...]:
@@ -57,6 +57,8 @@ def render() -> str:
             cells = (name, room.lower(), kind.lower(), must, may, never, columns, count)
             first, second = (", ".join(f'"{cell}"' for cell in part) for part in (cells[:5], cells[5:]))
             line = f'    "{id}": ({first}, {second}),'
+            if len(second) > 110:
+                second = second.replace(", ", ",\n        ", 1)
             wrapped = [f'    "{id}": (', f"        {first},", f"        {second},", "    ),"]
             lines += [line] if len(line) <= 120 else wrapped
     lines += ["}", "", "DEALT: dict[str, tuple[str, tuple[str, ...]]] = {"]

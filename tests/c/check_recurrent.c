@@ -125,12 +125,182 @@ static void what_is_not_finite_is_said_on_every_isa(void) {
     memory_free(w), memory_free(rows);
 }
 
+// ---- Selective state spaces ----------------------------------------------------------------------------------------
+
+// exp by the scalar kernels, which docs/bits.md defines: they are checked there.
+static float exp_of(float x) {
+    float in[16] = {x}, out[16];
+    isa_at(0)->k->exps(in, 0, 16, out);
+    return out[0];
+}
+static float silu_of(float x) { return x / (1.0f + exp_of(0 - x)); }
+static float softplus_of(float x) {
+    static const float c[] = {0.06666667f, 0.07692308f, 0.09090909f, 0.11111111f, 0.14285715f, 0.2f, 0.33333334f, 1.0f};
+    float e = exp_of(0 - (x < 0 ? -x : x)), s = e / (e + 2.0f), square = s * s, p = c[0];
+    for (int i = 1; i < 8; i++) {
+        float t = p * square;
+        p = t + c[i];
+    }
+    float log = p * (s + s), top = x > 0 ? x : 0;
+    return top + log;
+}
+
+static void conv_silu_by_definition(const conv_step *k, const float *w, float *after, float *y) {
+    for (int i = 0; i < k->n; i++) {
+        float sum = 0;
+        for (int tap = 0; tap < k->n_taps; tap++) {
+            float at = tap + 1 < k->n_taps ? k->before[(size_t)tap * k->ld + (size_t)i] : k->x[i];
+            float part = w[tap * CONV_CHANNELS + i] * at;
+            sum = tap ? sum + part : part;
+            if (tap) after[(size_t)(tap - 1) * k->ld + (size_t)i] = at;
+        }
+        y[i] = silu_of(k->b ? sum + k->b[i] : sum);
+    }
+}
+
+static void check_conv_silu(int taps, int n, const float *numbers) {
+    enum { LD = CONV_CHANNELS + AHEAD };
+    for (int isa = 0; isa < isa_count(); isa++) {
+        const kernels *k = usable(isa);
+        float want[TAPS * LD], got[TAPS * LD], y[LD], z[LD];
+        const float *w = numbers, *before = w + TAPS * CONV_CHANNELS, *x = before + TAPS * LD, *b = x + LD;
+        for (int in_place = 0; in_place < 4 && k; in_place++) {
+            for (int i = 0; i < TAPS * LD; i++) want[i] = got[i] = in_place % 2 ? before[i] : (float)i;
+            for (int i = 0; i < LD; i++) y[i] = z[i] = x[i];
+            conv_step s = {
+                .n = n, .n_taps = taps, .w = w, .b = in_place / 2 ? b : NULL, .x = x, .before = before, .ld = LD};
+            conv_silu_by_definition(&s, w, want, y);
+            s.before = in_place % 2 ? got : before, s.after = got, s.x = s.y = z;
+            CHECK_EQ_INT(k->conv_silu(&s), 1);
+            same(k->name, "a convolution", y, z, sizeof y);
+            same(k->name, "its state", want, got, sizeof want);
+        }
+    }
+}
+
+static void convolutions_of_mamba_are_the_definition_on_every_isa(void) {
+    static const int sizes[] = {1, 5, 15, 16, 17, 31, 33, 63, 64};
+    seed = 7;
+    float *numbers = random_floats(TAPS * CONV_CHANNELS + (TAPS + 3) * (CONV_CHANNELS + AHEAD));
+    for (int taps = 2; taps <= TAPS; taps++)
+        for (int i = 0; i < (int)(sizeof sizes / sizeof *sizes); i++) check_conv_silu(taps, sizes[i], numbers);
+    memory_free(numbers);
+}
+
+enum { STATES = 9, WIDE = 80, STATE_LD = WIDE + AHEAD };
+
+// is_head: all channels have one step, decay and skip.
+static void scan_by_definition(const scan_step *s, int is_head, float *after, float *y) {
+    for (int i = 0; i < s->n; i++) {
+        float dt = softplus_of(is_head ? s->dt[0] + s->dt_b[0] : s->dt[i]), u = s->x[i] * dt, sum = 0;
+        for (int m = 0; m < s->n_state; m++) {
+            size_t at = (size_t)m * s->ld + (size_t)i;
+            float decay = exp_of(dt * (is_head ? s->a[0] : s->a[m * SCAN_CHANNELS + i]));
+            float kept = s->before[at] * decay, put = u * s->b[m];
+            after[at] = kept + put;
+            float part = after[at] * s->c[m];
+            sum = sum + part;
+        }
+        float skip = s->d[is_head ? 0 : i] * s->x[i], all = sum + skip;
+        y[i] = all * silu_of(s->z[i]);
+    }
+}
+
+static void check_scan(int n, int n_state, int is_head, const float *numbers) {
+    const float *x = numbers, *z = x + WIDE, *dt = z + WIDE, *d = dt + WIDE, *b = d + WIDE, *c = b + STATES;
+    const float *bias = c + STATES, *a = bias + 1, *before = a + STATES * SCAN_CHANNELS;
+    for (int isa = 0; isa < isa_count(); isa++)
+        for (int in_place = 0; in_place < 2 && usable(isa); in_place++) {
+            float want[STATES * STATE_LD], got[STATES * STATE_LD], y[WIDE + 1] = {0}, out[WIDE + 1] = {0};
+            for (int i = 0; i < STATES * STATE_LD; i++) want[i] = got[i] = in_place ? before[i] : (float)i;
+            scan_step s = {.n = n,
+                           .n_state = n_state,
+                           .dt = dt,
+                           .dt_b = bias,
+                           .a = a,
+                           .d = d,
+                           .x = x,
+                           .z = z,
+                           .b = b,
+                           .c = c,
+                           .before = before,
+                           .after = got,
+                           .y = out,
+                           .ld = STATE_LD};
+            scan_by_definition(&s, is_head, want, y);
+            if (in_place) s.before = got;
+            const kernels *k = usable(isa);
+            CHECK_EQ_INT((is_head ? k->scan_head : k->scan_channels)(&s), 1);
+            same(k->name, "a scan", y, out, sizeof y);
+            same(k->name, "its states", want, got, sizeof want);
+        }
+}
+
+static float *numbers_of_scans(void) {
+    return random_floats(4 * WIDE + 2 * STATES + 1 + STATES * SCAN_CHANNELS + STATES * STATE_LD);
+}
+
+static void scans_are_the_definition_on_every_isa(void) {
+    static const int sizes[] = {1, 3, 4, 5, 8, 15, 16, 17, 20, 33, 64, 65, 77, 80};
+    seed = 8;
+    float *numbers = numbers_of_scans();
+    for (int i = 0; i < (int)(sizeof sizes / sizeof *sizes); i++)
+        for (int n_state = 1; n_state <= STATES; n_state += 4) {
+            check_scan(sizes[i], n_state, 1, numbers);
+            if (sizes[i] <= SCAN_CHANNELS) check_scan(sizes[i], n_state, 0, numbers);
+        }
+    memory_free(numbers);
+}
+
+static void what_mamba_makes_of_inf_is_said_on_every_isa(void) {
+    static const float odd[] = {__builtin_inff(), -__builtin_inff(), __builtin_nanf("")};
+    seed = 9;
+    float *numbers = numbers_of_scans(), *out = random_floats(STATES * STATE_LD);
+    const float *x = numbers, *z = x + WIDE, *dt = z + WIDE, *d = dt + WIDE, *b = d + WIDE, *c = b + STATES, one = 1;
+    for (int isa = 0; isa < isa_count(); isa++)
+        for (int i = 0; i < 3 * 6 && usable(isa); i++) {
+            const kernels *k = usable(isa);
+            float at[6][SCAN_CHANNELS], y[SCAN_CHANNELS];
+            const float *from[6] = {x, z, dt, d, b, c};
+            for (int part = 0; part < 6; part++)
+                memcpy(at[part], from[part], sizeof(float) * (part < 4 ? SCAN_CHANNELS : STATES));
+            at[i / 3][i / 3 == 2 || i / 3 == 3 ? 0 : 5] = odd[i % 3];
+            scan_step s = {.n = 13,
+                           .n_state = STATES,
+                           .dt = at[2],
+                           .dt_b = &one,
+                           .a = c + STATES + 1,
+                           .d = at[3],
+                           .x = at[0],
+                           .z = at[1],
+                           .b = at[4],
+                           .c = at[5],
+                           .before = out,
+                           .after = out,
+                           .y = y,
+                           .ld = STATE_LD};
+            float kept[STATES * STATE_LD];
+            memcpy(kept, out, sizeof kept);
+            CHECK_EQ_INT(k->scan_head(&s), 0);
+            memcpy(out, kept, sizeof kept);
+            CHECK_EQ_INT(k->scan_channels(&s), 0);
+            memcpy(out, kept, sizeof kept);
+            conv_step v = {.n = 13, .n_taps = 2, .w = dt, .x = at[0], .before = x, .after = out, .y = y, .ld = WIDE};
+            if (i < 3) CHECK_EQ_INT(k->conv_silu(&v), 0);
+            memcpy(out, kept, sizeof kept);
+        }
+    memory_free(numbers), memory_free(out);
+}
+
 int main(int argc, char **argv) {
     static const check table[] = {
         CHECK_ENTRY(short_convolutions_are_the_definition_on_every_isa),
         CHECK_ENTRY(a_convolution_may_have_no_gates_on_any_isa),
         CHECK_ENTRY(delta_rules_are_the_definition_on_every_isa),
         CHECK_ENTRY(what_is_not_finite_is_said_on_every_isa),
+        CHECK_ENTRY(convolutions_of_mamba_are_the_definition_on_every_isa),
+        CHECK_ENTRY(scans_are_the_definition_on_every_isa),
+        CHECK_ENTRY(what_mamba_makes_of_inf_is_said_on_every_isa),
     };
     return check_main(table, sizeof table / sizeof *table, argc, argv);
 }

@@ -346,6 +346,19 @@ QWEN3NEXT = {
     **{name: Golden({**case.fields, "seed": case.fields["seed"] + 100}) for name, case in QWEN35MOE.items()},
     "2,000 tokens": Golden({"n_ctx": 2048, "n_layer": 3, "taps": 4, "seed": 9403}, n_ids=2000, n_ctx=2048),
 }
+ODD_MAMBA: Fields = {"n_embd": 60, "taps": 4, "ssm_state": 13}
+MAMBA = {
+    "plain": Golden({"n_layer": 3, "tied": True, "seed": 9300}),
+    "odd sizes": Golden({**ODD_MAMBA, "ssm_heads": 7, "seed": 9301}),
+    "normed": Golden({"taps": 2, "ssm_heads": 16, "ssm_state": 32, "ssm_normed": True, "seed": 9302}),
+    "2,000 tokens": Golden({"seed": 9303, "n_ctx": 2048}, n_ids=2000, n_ctx=2048),
+}
+MAMBA2 = {
+    "plain": Golden({"n_layer": 3, "tied": True, "seed": 9200}),
+    "odd sizes, three groups": Golden({**ODD_MAMBA, "ssm_heads": 12, "ssm_groups": 3, "seed": 9201}),
+    "wide heads": Golden({"taps": 2, "ssm_heads": 2, "ssm_groups": 2, "ssm_state": 64, "seed": 9202}),
+    "2,000 tokens": Golden({"seed": 9203, "n_ctx": 2048}, n_ids=2000, n_ctx=2048),
+}
 SHARING: Fields = {"n_layer": 6, "window": 9, "window_pattern": [True, False, True, False, True, False]}
 GEMMA4 = {
     "values are keys": Golden({"k_is_v": True, "n_head_kv": [2, 1], "head_dim": 40, "head_dim_swa": 16}),
@@ -489,6 +502,8 @@ OF: dict[str, dict[str, Golden]] = {
         "odd sizes": Golden({**ODD, "embd_std": 0.02 / 8, "window": 12}),
         "flags of layers": Golden({"n_layer": 3, "window_pattern": FLAGS, "window": 8, "embd_std": 0.02 / 8}),
     },
+    "mamba": MAMBA,
+    "mamba2": MAMBA2,
     "lfm2": LFM2,
     "lfm2moe": LFM2MOE,
     "qwen35": QWEN35, "qwen35moe": QWEN35MOE, "qwen3next": QWEN3NEXT,

@@ -388,6 +388,20 @@ def _qwen35(t: TinyModel, rope: Config) -> Config:
     }  # fmt: skip
 
 
+def _mamba(t: TinyModel, rope: Config) -> Config:
+    return {
+        **_basic(t, rope), "layer_norm_epsilon": t.eps, "state_size": t.ssm_state, "conv_kernel": t.taps,
+        "time_step_rank": t.ssm_heads, "mixer_rms_eps": t.eps, "intermediate_size": t.inner,
+    }  # fmt: skip
+
+
+def _mamba2(t: TinyModel, rope: Config) -> Config:
+    return {
+        **_basic(t, rope), "layer_norm_epsilon": t.eps, "state_size": t.ssm_state, "conv_kernel": t.taps,
+        "num_heads": t.ssm_heads, "head_dim": t.inner // t.ssm_heads, "n_groups": t.ssm_groups, "chunk_size": 16,
+    }  # fmt: skip
+
+
 class _Gated(torch.nn.Module):   # type: ignore[misc]  # torch is not installed where types are checked
     def __init__(self, n_embd: int, n_ff: int, bias: bool) -> None:
         super().__init__()
@@ -490,6 +504,8 @@ FAMILIES = {
     "jina-bert-v2": Family("bert", _bert, tensors.JINA),
     "modern-bert": Family("modernbert", _modern_bert, tensors.MODERN, tensors.qkv_and_gate),
     "gemma-embedding": Family("gemma3_text", _gemma_embedding, tensors.GEMMA_EMBEDDING, tensors.less_one),
+    "mamba": Family("mamba", _mamba, tensors.MAMBA, tensors.mamba),
+    "mamba2": Family("mamba2", _mamba2, tensors.MAMBA, tensors.mamba),
     "lfm2": Family("lfm2", _lfm2, tensors.LFM2, tensors.lfm2),
     "lfm2moe": Family(
         "lfm2_moe", _lfm2moe, tensors.LFM2MOE, lambda t, weights: tensors.gate_up(tensors.lfm2(t, weights)),
@@ -537,6 +553,8 @@ def model_of(t: TinyModel, rope: Config) -> Any:  # noqa: ANN401
     model_type = "olmo3" if t.arch == "olmo2" and t.sliding else family.model_type
     if t.arch == "deepseek2" and (t.experts["gating"] == 2 if t.experts else t.q_rank):
         model_type = "deepseek_v3"
+    if t.ssm_normed:
+        model_type = "falcon_mamba"
     if t.arch == "llama" and t.experts:
         model_type = "mixtral"
     if t.arch == "granitemoe" and (t.experts or {}).get("shared"):

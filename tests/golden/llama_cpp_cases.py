@@ -45,6 +45,8 @@ OF: dict[str, dict[str, Fields]] = {
     "dots1": {"plain": {"experts": {"gating": 2}}, "groups": {"experts": {**cases.GROUPED, "gating": 2}}},
     "bailingmoe": {"plain": {}, "many experts": {}},
     "minimax-m2": {"plain": {}, "many experts": {}},
+    "mamba": {"plain": {}, "odd sizes": {}, "normed": {}, "2,000 tokens": {}},
+    "mamba2": {"plain": {}, "odd sizes, three groups": {}, "wide heads": {}, "2,000 tokens": {}},
     "lfm2": {"plain": {}, "odd sizes": {}, "attention first and last": {}},
     "lfm2moe": {"plain": {}, "many experts, tied": {}},
     # Of all lengths, llama.cpp adds the norms' epsilon; values are as long as keys.

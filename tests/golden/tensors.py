@@ -127,6 +127,35 @@ def lfm2(t: TinyModel, weights: Weights) -> Weights:
     return {name: x[:, None] if name.endswith(".shortconv_conv.weight") else x for name, x in out.items()}
 
 
+SSM = {f"ssm_{name}": f"{other}" for name, other in (
+    ("in", "in_proj"), ("conv1d", "conv1d"), ("x", "x_proj"), ("dt", "dt_proj"), ("norm", "norm"), ("out", "out_proj"),
+)}  # fmt: skip
+MAMBA = {
+    "token_embd": "backbone.embeddings", "output_norm": "backbone.norm_f", "output": "lm_head",
+    "attn_norm": "backbone.layers.{}.norm", "mamba": "backbone.layers.{}.mixer",
+    **{name: f"backbone.layers.{{}}.mixer.{other}" for name, other in SSM.items()},
+}  # fmt: skip
+
+
+def mamba(t: TinyModel, weights: Weights) -> Weights:
+    """Write decays as logarithms, convolutions with a dimension for their one group, and Mamba-2's numbers flat."""
+    is_first = t.row.mixer == "MAMBA"
+    out = {}
+    for name, x in weights.items():
+        blk, _, part = name.partition(".ssm_")
+        if part == "a":
+            out[f"{blk}.mamba.A_log"] = np.log(-x) if is_first else np.log(-x).reshape(-1)
+        elif part == "d":
+            out[f"{blk}.mamba.D"] = x.reshape(-1)
+        elif part == "dt.bias" and not is_first:
+            out[f"{blk}.mamba.dt_bias"] = x
+        elif part == "conv1d.weight":
+            out[name] = x[:, None]
+        else:
+            out[name] = x.reshape(-1) if part == "norm.weight" else x
+    return out
+
+
 def halves(t: TinyModel, weights: Weights) -> Weights:
     """Reorder the rows of q and k from GGUF's neighbouring pairs to transformers' order, first halves first."""
     out = dict(weights)

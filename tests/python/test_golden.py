@@ -106,7 +106,8 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     *((f"llama, {kind}", "RoPE", mistakes.rope_scaling) for kind in ("linear", "yarn", "llama3", "longrope")),
     *(("llama, biases", name, mistake) for name, mistake in mistakes.BIASES.items()),
     *(("qwen2, plain", name, mistakes.BIASES[name]) for name in mistakes.BIASES if name[-2:] in ("_q", "_k", "_v")),
-    *((f"{arch}, plain", "scale", mistakes.scale) for arch in ARCHS if "gemma" not in arch),
+    *((f"{arch}, plain", "scale", mistakes.scale) for arch, row in ARCHS.items()
+      if "gemma" not in arch and row.mixer not in ("MAMBA", "MAMBA2")),
     *((f"{arch}, untied", "scale", mistakes.scale) for arch in ("gemma", "gemma2", "gemma3", "gemma4")),
     *((f"{arch}, plain", "pairs", mistakes.pairs) for arch, row in ARCHS.items() if row.rope != "NONE"),
     *((f"{arch}, plain", "epsilon", mistakes.epsilon) for arch in ARCHS if "gemma" not in arch),
@@ -247,6 +248,9 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
         ("all rotated", mistakes.ropes(n_rot=16)), ("no gates of heads", mistakes.number("gated_heads", False)),
         *((f"no norm of {one}", mistakes.without_norm(f"attn_{one}_norm")) for one in "qk"),
     )),
+    *((f"{arch}, plain", name, mistake) for arch, row in ARCHS.items() if row.has("MAMBA")
+      for name, mistake in mistakes.MAMBA.items() if row.mixer != "MAMBA" or name != "no norm"),
+    ("mamba2, odd sizes, three groups", "one norm of all groups", mistakes.one_group),
     *((f"deepseek2, {case}", "no shared expert", mistakes.zeros("ffn_down_shexp.weight"))
       for case in ("experts", "a router of sigmoids")),
     *((f"deepseek2, {case}", "no groups", mistakes.experts(n_groups_used=4))

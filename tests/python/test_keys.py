@@ -18,7 +18,9 @@ IDS = [(7 * i + 3) % 300 for i in range(70)]
 PAGE = (building.ROOT / "docs" / "models.md").read_text(encoding="utf-8")
 SECTION = PAGE.partition("## Metadata keys")[2].partition("\n## ")[0]
 
-ALWAYS = ("context_length", "embedding_length", "block_count", "feed_forward_length", "attention.head_count")
+ALWAYS = ("context_length", "embedding_length", "block_count")
+HALVES = ("feed_forward_length", "attention.head_count")
+SSM = ("ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank")
 EPSILON = {"RMS": "attention.layer_norm_rms_epsilon", "LAYER": "attention.layer_norm_epsilon"}
 OWN = {
     "gptneox": ("use_parallel_residual",),
@@ -34,6 +36,8 @@ OWN = {
     **dict.fromkeys(("qwen35", "qwen35moe", "qwen3next"), (
         "ssm.conv_kernel", "ssm.state_size", "ssm.group_count", "ssm.time_step_rank", "ssm.inner_size",
     )),
+    "mamba": SSM,
+    "mamba2": (*SSM, "ssm.group_count"),
     "llama4": ("expert_feed_forward_length", "interleave_moe_layer_step"),
     **dict.fromkeys(
         ("granite", "granitemoe"), ("embedding_scale", "residual_scale", "attention.scale", "logit_scale")
@@ -45,7 +49,7 @@ NEEDED = [
     (arch, key)
     for arch, row in DECODERS.items()
     for key in (
-        *(key for key in ALWAYS if (arch, key) not in OPTIONAL),
+        *(key for key in ALWAYS + HALVES if (arch, key) not in OPTIONAL and (row.ffn != "NONE" or key not in HALVES)),
         EPSILON["RMS" if row.has("RMS_EPSILON") else row.norm], *(EXPERTS if row.has("EXPERTS") else ()),
         *OWN.get(arch, ()),
     )
@@ -120,6 +124,7 @@ DEFAULTS: list[tuple[str, str, Any, Any, dict[str, Any]]] = [
     ("qwen35", "full_attention_interval", 4, None, {"n_layer": 5, "recurrent": (True, True, True, False, True)}),
     ("qwen35moe", "feed_forward_length", 1, None, {}),   # every layer has experts
     ("bloom", "attention.max_alibi_bias", 8.0, 4.0, {}),
+    ("mamba", "ssm.dt_b_c_rms", False, True, {}),
     ("llama", "expert_count", 0, None, {}),
     ("olmoe", "expert_feed_forward_length", 96, None, {}),
     ("qwen3moe", "expert_feed_forward_length", 48, None, {"experts": {"n_ff": 48}, "format": "F32"}),

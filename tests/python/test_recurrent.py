@@ -21,6 +21,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "qwen35": {"arch": "qwen35", "n_layer": 3},
     "qwen35moe": {"arch": "qwen35moe", "n_layer": 2},
     "qwen3next": {"arch": "qwen3next", "n_layer": 3, "delta_dims": (24, 40)},
+    "mamba": {"arch": "mamba"},
+    "mamba2": {"arch": "mamba2", "ssm_groups": 2},
 }  # fmt: skip
 IDS = [(7 * i + i * i // 5) % 300 for i in range(330)]
 ENDS = [0, 1, 63, 64, 65, 100, 127, 128, 129, 192, 259, 299, 300]   # of cuts, of a session that has 300 ids

@@ -8,10 +8,15 @@
 #include "delta.h"
 #include "experts.h"
 #include "keys.h"
+#include "mamba.h"
 #include "tune.h"
 
 #define HAS_GATED 0
 #define HAS_ATTENTION 0
+#define HAS_MAMBA 0
+#define HAS_MAMBA2 0
+#define HAS_BOTH 0
+#define HAS_NONE 0
 #define ARCH(name, rope, norm, act, mixer, ffn, properties, tune)                                                      \
     {#name,                                                                                                            \
      ROPE_##rope,                                                                                                      \
@@ -251,7 +256,7 @@ static void read_mla(gemel_model *m, keys *r, layer *l) {
 }
 
 static void read_heads(gemel_model *m, keys *r, attention *a, int il) {
-    int least = !arch_has(m->arch, SHORT_CONV);
+    int least = !arch_has(m->arch, SHORT_CONV | MAMBA) || m->arch->mixer != MIXER_ATTENTION;
     a->n_head_kv = keys_int_of_layer(r, "attention.head_count_kv", il, least, N_HEAD_MAX, a->n_head);
     int by_width = r->code ? 1 : m->n_embd / a->n_head;
     a->k_dim = keys_int(r, "attention.key_length", 1, HEAD_DIM_MAX, by_width);
@@ -285,8 +290,13 @@ static void read_attention(gemel_model *m, keys *r, layer *l, int il) {
 
 // A layer without KV heads, of an architecture that has such: another block is in the place of attention.
 static void read_recurrent(gemel_model *m, keys *r, layer *l) {
-    l->mixer = MIXER_CONV;
     l->attn = (attention){.rope = -1, .kv_of = -1, .cache_class = -1};
+    if (arch_has(m->arch, MAMBA)) {
+        l->mixer = l->mixer == MIXER_MAMBA ? MIXER_MAMBA : MIXER_MAMBA2;
+        mamba_read(m, r, l, l->mixer == MIXER_MAMBA);
+        return;
+    }
+    l->mixer = MIXER_CONV;
     l->conv.n_taps = keys_int(r, "shortconv.l_cache", 2, TAPS_MAX, REQUIRED);
     l->state_at = m->n_state;
     if (!r->code) m->n_state += (size_t)(l->conv.n_taps - 1) * (size_t)m->n_embd;
@@ -302,11 +312,12 @@ static void read_layer(gemel_model *m, keys *r, int il) {
     l->ff.act = m->arch->act;
     // Where all layers have experts, files may leave out what no layer has.
     int absent = arch_has(m->arch, DELTA_NET) && arch_has(m->arch, EXPERTS) ? 0 : REQUIRED;
-    l->ff.n_ff = keys_int_of_layer(r, "feed_forward_length", il, 1, N_FF_MAX, absent);
+    if (l->ffn != FFN_NONE) l->ff.n_ff = keys_int_of_layer(r, "feed_forward_length", il, 1, N_FF_MAX, absent);
     experts_read(m, r, il);
-    read_attention(m, r, l, il);
+    if (l->mixer != MIXER_MAMBA && l->mixer != MIXER_MAMBA2) read_attention(m, r, l, il);
     if (delta_is_at(m, r, il)) delta_read(m, r, l, il);
     else if (!r->code && !l->attn.n_head_kv) read_recurrent(m, r, l);
+    else if (!r->code && l->mixer == MIXER_BOTH) mamba_read(m, r, l, 0);
 }
 
 static int pad(int n, int to) { return (n + to - 1) / to * to; }
@@ -369,8 +380,9 @@ static void finish_attention(gemel_model *m, layer *l) {
 static void finish_layer(gemel_model *m, layer *l) {
     model_totals *t = &m->totals;
     if (l->mixer == MIXER_CONV) finish_conv(m, t, l);
-    else if (l->mixer == MIXER_DELTA) delta_finish(m, l);
-    else finish_attention(m, l);
+    if (l->mixer == MIXER_DELTA) delta_finish(m, l);
+    if (l->attn.n_head) finish_attention(m, l);
+    if (l->mamba.n_taps) mamba_finish(t, l);
     const experts *x = &l->experts;
     t->n_ff = most(t->n_ff, m->n_per_layer);
     if (l->ffn != FFN_EXPERTS) t->n_ff = most(t->n_ff, l->ff.n_ff);
@@ -451,7 +463,7 @@ static int read_all(gemel_model *m, keys *r) {
     if (code < 0) return code;
     for (int il = 0; il < m->n_layer; il++) {
         finish_layer(m, &m->layers[il]);
-        if (m->layers[il].attn.kv_of < 0) m->last_put = il;
+        if (m->layers[il].attn.kv_of < 0 && m->layers[il].mixer != MIXER_NONE) m->last_put = il;
     }
     finish_ropes(m, r);
     experts_settle(m);
@@ -485,14 +497,14 @@ static int settle_layer(const gemel_model *m, layer *l, int il, errors *e) {
     if (!l->ffn_in.w && l->ffn_in.b) missing = "ffn_norm.weight";
     if (arch_has(a, FALCON_NORMS) && !l->in.w) l->in = l->ffn_in;
     if (arch_has(a, MAY_ONE_NORM)) l->is_parallel = !l->ffn_in.w;
-    if (arch_has(a, ONE_NORM) || (arch_has(a, MAY_ONE_NORM) && l->is_parallel)) l->ffn_in = l->in;
+    if (arch_has(a, ONE_NORM | ONE_HALF) || (arch_has(a, MAY_ONE_NORM) && l->is_parallel)) l->ffn_in = l->in;
     if (!missing && arch_has(a, NORM_BIAS) && !arch_has(a, STREAM_NORM) && !l->ffn_in.b) missing = "ffn_norm.bias";
     if (!missing && arch_has(a, NORM_BIAS) && !arch_has(a, STREAM_NORM) && !l->in.b) missing = "attn_norm_2.bias";
     if (missing) return fail(e, GEMEL_E_FORMAT, "the tensor blk.%d.%s is missing", il, missing);
     norm *norms[] = {
         &l->in,          &l->ffn_in,       &l->out,           &l->ffn_out, &l->attn.q_norm, &l->attn.k_norm,
         &l->attn.v_norm, &l->mla.q_a_norm, &l->mla.kv_a_norm, &l->own.out, &l->experts.in,  &l->experts.router_in,
-        &l->experts.out, &l->ff.out,       &l->mid,           &l->end,     &l->delta.norm};
+        &l->experts.out, &l->ff.out,       &l->mid,           &l->end,     &l->delta.norm,  &l->mamba.norm};
     for (int i = 0; i < (int)(sizeof norms / sizeof *norms); i++)
         settle_norm(m, norms[i], norms[i]->is_on || (i < 2 && arch_has(a, NORM_BARE)));
     return GEMEL_OK;

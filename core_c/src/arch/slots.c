@@ -63,6 +63,18 @@ int slot_dim_of(const gemel_model *m, const layer *l, int dim) {
     case DIM_DELTA_BOTH: return l->delta.is_grouped ? 2 * l->delta.n_v : 0;
     case DIM_DELTA_V: return l->delta.v_dim;
     case DIM_DELTA_OUT: return l->delta.n_v * l->delta.v_dim;
+    case DIM_SSM_IN: return mamba_width(&l->mamba);
+    case DIM_SSM_TAPS: return l->mamba.n_taps;
+    case DIM_SSM_CONV: return mamba_convolved(&l->mamba);
+    case DIM_SSM_INNER: return l->mamba.n_inner;
+    case DIM_SSM_X: return l->mamba.rank ? l->mamba.rank + 2 * l->mamba.n_state : 0;
+    case DIM_SSM_RANK: return l->mamba.rank;
+    case DIM_SSM_STEPS: return l->mamba.n_head ? l->mamba.n_head : l->mamba.n_inner;
+    case DIM_SSM_DECAYS: return l->mamba.n_head ? 1 : l->mamba.n_state;
+    case DIM_SSM_SKIP: return l->mamba.n_head ? 1 : l->mamba.n_inner;
+    case DIM_SSM_SKIPS: return l->mamba.n_head ? l->mamba.n_head : l->mamba.n_taps != 0;
+    case DIM_SSM_GROUP: return l->mamba.n_group ? l->mamba.n_inner / l->mamba.n_group : 0;
+    case DIM_SSM_GROUPS: return l->mamba.n_group;
     case DIM_ROT: return m->ropes[0].n_rot / 2;
     default: return 1;
     }
@@ -73,7 +85,8 @@ properties layer_has(const gemel_model *m, int il) {
     const experts *x = &m->layers[il].experts;
     const attention *a = &m->layers[il].attn;
     const properties first = il == 0 && m->arch->has & NO_FIRST_NORM ? LACKS_NORM : 0;
-    const properties own = (a->is_k_v ? K_IS_V : 0) | (a->kv_of >= 0 ? SHARES_KV : 0) | first;
+    const properties lacks = (a->n_head ? 0 : LACKS_HEADS) | (m->layers[il].ffn == FFN_NONE ? LACKS_FFN : 0);
+    const properties own = (a->is_k_v ? K_IS_V : 0) | (a->kv_of >= 0 ? SHARES_KV : 0) | first | lacks;
     const properties both = HAS_BESIDE | HAS_DENSE | HAS_EXPERTS, one = x->n ? HAS_EXPERTS : HAS_DENSE;
     const properties ffn = m->layers[il].ffn == FFN_BESIDE ? both : one;
     return m->arch->has | own | ffn | (x->n_ff_shared ? HAS_SHARED : 0);

@@ -44,6 +44,18 @@ enum slot_dim {
     DIM_DELTA_BOTH,
     DIM_DELTA_V,
     DIM_DELTA_OUT,
+    DIM_SSM_IN,
+    DIM_SSM_TAPS,
+    DIM_SSM_CONV,
+    DIM_SSM_INNER,
+    DIM_SSM_X,
+    DIM_SSM_RANK,
+    DIM_SSM_STEPS,
+    DIM_SSM_DECAYS,
+    DIM_SSM_SKIP,
+    DIM_SSM_SKIPS,
+    DIM_SSM_GROUP,
+    DIM_SSM_GROUPS,
 };
 enum { SLOT_PARTS = 3 };
 

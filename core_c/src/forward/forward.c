@@ -6,14 +6,22 @@
 #include "../fmath.h"
 #include "per_layer.h"
 
-static const block *const mixers[N_MIXERS] = {[MIXER_ATTENTION] = &attention_block,
-                                              [MIXER_MLA] = &mla_block,
-                                              [MIXER_CONV] = &conv_block,
-                                              [MIXER_DELTA] = &delta_block};
+// In the place of a half that a layer lacks. Its barriers are those that `layers` counts on.
+static void wait_put(worker *w, const layer *l) {
+    (void)l;
+    meet(w);
+}
+static const block no_block = {wait_put, wait_put};
+
+static const block *const mixers[N_MIXERS] = {[MIXER_ATTENTION] = &attention_block, [MIXER_MLA] = &mla_block,
+                                              [MIXER_CONV] = &conv_block,           [MIXER_DELTA] = &delta_block,
+                                              [MIXER_MAMBA] = &mamba_block,         [MIXER_MAMBA2] = &mamba_block,
+                                              [MIXER_BOTH] = &both_block,           [MIXER_NONE] = &no_block};
 static const block *const ffns[N_FFNS] = {[FFN_GATED] = &gated_block,
                                           [FFN_PLAIN] = &plain_block,
                                           [FFN_EXPERTS] = &experts_block,
-                                          [FFN_BESIDE] = &beside_block};
+                                          [FFN_BESIDE] = &beside_block,
+                                          [FFN_NONE] = &no_block};
 
 // ---- Before the first layer ----------------------------------------------------------------------------------------
 
@@ -92,6 +100,7 @@ static void keep_wanted(worker *w) {
         if (kept[t] == t) continue;
         move_row(w, w->s->x, w->m->n_embd, t, kept[t]);
         move_row(w, w->s->heads, width, t, kept[t]);
+        if (l->mamba.n_taps) move_row(w, w->s->inner, pad_to(l->mamba.n_inner, 16), t, kept[t]);
         if (l->is_parallel) move_row(w, w->s->x0, w->m->n_embd, t, kept[t]);
     }
     w->kept = kept;

@@ -22,7 +22,7 @@ typedef struct block {   // half a layer, in two phases: a row that nothing is w
     void (*put)(worker *w, const layer *l);    // what it puts into the cache; NULL: nothing
     void (*take)(worker *w, const layer *l);   // what it makes of it, added to the residual stream
 } block;
-extern const block attention_block, mla_block, conv_block, delta_block;
+extern const block attention_block, mla_block, conv_block, delta_block, mamba_block, both_block;
 extern const block gated_block, plain_block, experts_block, beside_block;
 void output(worker *w);   // what is wanted, after the last layer
 

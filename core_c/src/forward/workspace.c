@@ -63,6 +63,7 @@ static void cut_all(const gemel_model *m, workspace *s, cutter *c, int nt) {
     s->v = cut(c, n, pad(t->v), sizeof(float));
     s->heads = cut(c, n, t->k_heads, sizeof(float));
     s->att = cut(c, n, t->v_heads, sizeof(float));
+    s->inner = t->inner ? cut(c, n, pad(t->inner), sizeof(float)) : NULL;
     s->gate = cut(c, n, pad(t->n_ff), sizeof(float));
     s->up = cut(c, n, pad(t->n_ff), sizeof(float));
     cut_experts(m, s, c, nt);
@@ -125,6 +126,7 @@ workspace workspace_part(const gemel_model *m, int ith) {
     shift(&s.y, at, pad(m->n_embd)), shift(&s.norm, at, pad(m->n_embd));
     shift(&s.q, at, pad(most(t->q, t->v))), shift(&s.k, at, pad(t->k)), shift(&s.v, at, pad(t->v));
     shift(&s.heads, at, t->k_heads), shift(&s.att, at, t->v_heads);
+    shift(&s.inner, at, pad(t->inner));
     shift(&s.gate, at, pad(t->n_ff)), shift(&s.up, at, pad(t->n_ff));
     shift(&s.rope_cs, at, m->rope_width);
     shift_acts(&s.in, at, widest_of(m)), shift_acts(&s.mid, at, t->n_ff);

@@ -28,6 +28,7 @@ typedef struct workspace {
     float *q, *k, *v;    // [n][q_pad], [n][k_pad], [n][v_pad]   projections
     float *heads;        // [n][n_head * k_pad]    q after RoPE, scaled, heads padded
     float *att;          // [n][n_head * v_pad]    attention's output
+    float *inner;        // [n][inner_pad]         what Mamba makes; NULL if no layer has it
     float *partials;     // [n_head][blocks][KV_PARTIAL_HEAD + v_dim]    where threads share one row's attention
     float *gate, *up;    // [n][ff_pad]
     float *route;        // [n][pad(n_expert)]     a router's logits

@@ -45,6 +45,29 @@ typedef struct attend_args {
     // from element 16 on, out[v_dim]
 } attend_args;
 
+enum { CONV_CHANNELS = 64, SCAN_CHANNELS = 16 };   // of one call, at most
+// Channels of Mamba's convolution at a position. What it read before is [n_taps - 1][ld], the oldest first: `before`
+// the position and `after` it, which may be the same.
+typedef struct conv_step {
+    int n, n_taps;
+    const float *w, *b;   // [n_taps][CONV_CHANNELS]; NULL: no biases
+    const float *x, *before;
+    float *after, *y;   // y may be x
+    size_t ld;
+} conv_step;
+// Mamba's scan at a position, of one head's n channels or of n channels of Mamba-1. States are [n_state][ld], `before`
+// and `after`, which may be the same.
+typedef struct scan_step {
+    int n, n_state;
+    const float *dt, *dt_b;   // before softplus; of a head: one, and its bias
+    const float *a, *d;       // of a head: one each; of channels: [n_state][SCAN_CHANNELS], [n]
+    const float *x, *z;       // [n]: what is read, and what gates the result
+    const float *b, *c;       // [n_state]: what goes in, and what comes out
+    const float *before;
+    float *after, *y;
+    size_t ld;
+} scan_step;
+
 // The kernels of one type of cache.
 typedef struct kv_kernels {
     // Returns 0 when some |q| is 2^57 or more, or NaN; o is undefined then. Otherwise no sum overflows.
@@ -94,7 +117,11 @@ typedef struct kernels {
     // A head's step of a delta rule: the state [k_dim][v_dim] before the position, `from`, becomes that after it, `to`,
     // which may be the same; o[v_dim] is what q reads of it. docs/bits.md has the formulas.
     void (*delta_step)(const delta_args *a);
-    kv_kernels kv[KV_TYPES];   // by gemel_kv_type
+    // Selective state spaces: each returns 0 when a y is NaN or Inf.
+    int (*conv_silu)(const conv_step *k);
+    int (*scan_head)(const scan_step *s);       // Mamba-2
+    int (*scan_channels)(const scan_step *s);   // Mamba-1: at most SCAN_CHANNELS
+    kv_kernels kv[KV_TYPES];                    // by gemel_kv_type
     // Attention over a Q8_0 cache in two steps, with the same bits, for queries that share first and n_pos: the
     // partials of blocks from..to-1 (position / 64), without touching o; then all partials joined into o.
     int (*attend_q8_partials)(const attend_args *a, int from, int to);

@@ -95,3 +95,123 @@ KERNEL void delta_step(const delta_args *a) {
     for (; j + W <= a->v_dim; j += W) delta_lanes(a, j, 1);
     for (; j < a->v_dim; j++) delta_one(a, j);
 }
+
+// ---- Selective state spaces (Mamba) --------------------------------------------------------------------------------
+
+// The first n lanes of a vector, if it has more: the others are 0, and are not stored.
+WORD vf load_some(const float *x, int n) {
+    if (n >= W) return vf_load(x);
+    float part[LANES] = {0};
+    for (int j = 0; j < n; j++) part[j] = x[j];
+    return vf_load(part);
+}
+WORD void store_some(float *x, int n, vf v) {
+    float part[LANES];
+    if (n >= W) {
+        vf_store(x, v);
+        return;
+    }
+    vf_store(part, v);
+    for (int j = 0; j < n; j++) x[j] = part[j];
+}
+
+// Whether what was multiplied by 0 and added up here is finite.
+WORD int is_zero(vf sum) {
+    float part[LANES], zero = 0;
+    vf_store(part, sum);
+    for (int j = 0; j < W; j++) zero = zero + part[j];
+    return zero == 0;
+}
+
+// max(x, 0) + ln(1 + e), e = exp(-|x|): the logarithm is 2 artanh(e / (2 + e)). x * 0 changes nothing finite.
+WORD vf vf_softplus(vf x) {
+    static const float c[] = {0.06666667f, 0.07692308f, 0.09090909f, 0.11111111f, 0.14285715f, 0.2f, 0.33333334f, 1.0f};
+    vf e = vf_exp(vf_sub(vf_set1(0), vf_abs(x))), s = vf_div(e, vf_add(e, vf_set1(2.0f)));
+    vf square = vf_mul(s, s), p = vf_set1(c[0]);
+    RANGE (i, 1, 8) p = vf_add(vf_mul(p, square), vf_set1(c[i]));
+    vf log = vf_mul(p, vf_add(s, s));
+    return vf_add(vf_add(vf_max(x, vf_set1(0)), log), vf_mul(x, vf_set1(0)));
+}
+
+KERNEL int conv_silu(const conv_step *k) {
+    vf odd = vf_set1(0);
+    for (int i = 0; i < k->n; i += W) {
+        int n = k->n - i;
+        vf sum = vf_set1(0), at = sum;
+        for (int tap = 0; tap < k->n_taps; tap++) {
+            at = load_some(tap + 1 < k->n_taps ? k->before + (size_t)tap * k->ld + i : k->x + i, n);
+            if (tap) store_some(k->after + (size_t)(tap - 1) * k->ld + i, n, at);
+            vf part = vf_mul(vf_load(k->w + tap * CONV_CHANNELS + i), at);
+            sum = tap ? vf_add(sum, part) : part;
+        }
+        if (k->b) sum = vf_add(sum, load_some(k->b + i, n));
+        vf y = vf_silu(sum);
+        odd = vf_add(odd, vf_mul(y, vf_set1(0)));   // NaN once any is NaN or Inf
+        store_some(k->y + i, n, y);
+    }
+    return is_zero(odd);
+}
+
+// (sum + d * x) * silu(z)
+WORD vf gated_sum(const scan_step *s, int i, int n, vf sum, vf d, vf x) {
+    return vf_mul(vf_add(sum, vf_mul(d, x)), vf_silu(load_some(s->z + i, n)));
+}
+
+// `count` vectors of a head's channels from channel i on, of which n are left.
+WORD vf head_lanes(const scan_step *s, vf decay, vf dt, int i, int n, const int count) {
+    vf x[4], u[4], sum[4], odd = vf_set1(0);
+    TIMES (g, count) {
+        x[g] = load_some(s->x + i + g * W, n - g * W);
+        u[g] = vf_mul(x[g], dt);
+        sum[g] = vf_set1(0);
+    }
+    for (int m = 0; m < s->n_state; m++) {
+        const float *before = s->before + (size_t)m * s->ld + i;
+        float *after = s->after + (size_t)m * s->ld + i;
+        vf b = vf_set1(s->b[m]), c = vf_set1(s->c[m]);
+        TIMES (g, count) {
+            vf h = vf_add(vf_mul(load_some(before + g * W, n - g * W), decay), vf_mul(u[g], b));
+            store_some(after + g * W, n - g * W, h);
+            sum[g] = vf_add(sum[g], vf_mul(h, c));
+        }
+    }
+    TIMES (g, count) {
+        vf y = gated_sum(s, i + g * W, n - g * W, sum[g], vf_set1(s->d[0]), x[g]);
+        odd = vf_add(odd, vf_mul(y, vf_set1(0)));
+        store_some(s->y + i + g * W, n - g * W, y);
+    }
+    return odd;
+}
+
+KERNEL int scan_head(const scan_step *s) {
+    vf dt = vf_softplus(vf_add(vf_set1(s->dt[0]), vf_set1(s->dt_b[0])));
+    vf decay = vf_exp(vf_mul(dt, vf_set1(s->a[0]))), odd = vf_set1(0);
+    int i = 0;
+    for (; i + 4 * W <= s->n; i += 4 * W) odd = vf_add(odd, head_lanes(s, decay, dt, i, 4 * W, 4));
+    for (; i + W <= s->n; i += W) odd = vf_add(odd, head_lanes(s, decay, dt, i, W, 1));
+    if (i < s->n) odd = vf_add(odd, head_lanes(s, decay, dt, i, s->n - i, 1));
+    return is_zero(odd);
+}
+
+// W channels from channel i on, of which n are left.
+WORD vf channel_lanes(const scan_step *s, int i, int n) {
+    vf x = load_some(s->x + i, n), dt = vf_softplus(load_some(s->dt + i, n)), u = vf_mul(x, dt), sum = vf_set1(0);
+    for (int m = 0; m < s->n_state; m++) {
+        vf decay = vf_exp(vf_mul(dt, vf_load(s->a + m * LANES + i)));
+        vf old = load_some(s->before + (size_t)m * s->ld + i, n);
+        vf h = vf_add(vf_mul(old, decay), vf_mul(u, vf_set1(s->b[m])));
+        store_some(s->after + (size_t)m * s->ld + i, n, h);
+        sum = vf_add(sum, vf_mul(h, vf_set1(s->c[m])));
+    }
+    vf y = gated_sum(s, i, n, sum, load_some(s->d + i, n), x);
+    store_some(s->y + i, n, y);
+    return vf_mul(y, vf_set1(0));
+}
+
+KERNEL int scan_channels(const scan_step *s) {
+    vf odd = vf_set1(0);
+    int i = 0;
+    for (; i + W <= s->n; i += W) odd = vf_add(odd, channel_lanes(s, i, W));
+    if (i < s->n) odd = vf_add(odd, channel_lanes(s, i, s->n - i));
+    return is_zero(odd);
+}

@@ -8,18 +8,23 @@ typedef enum rope_kind {   // pairs (2i, 2i+1); (i, i + n_rot/2); no rotation
     ROPE_NONE,
 } rope_kind;
 typedef enum rope_scaling { SCALING_NONE, SCALING_LINEAR, SCALING_YARN, SCALING_LONGROPE } rope_scaling;
-typedef enum mixer_kind {
+typedef enum mixer_kind {   // what joins positions
     MIXER_ATTENTION,
     MIXER_MLA,
     MIXER_CONV,
-    MIXER_DELTA,
+    MIXER_DELTA,   // gated delta nets
+    MIXER_MAMBA,   // Mamba-1
+    MIXER_MAMBA2,
+    MIXER_BOTH,   // attention and Mamba-2, side by side
+    MIXER_NONE,
     N_MIXERS
-} mixer_kind;             // joins positions
+} mixer_kind;
 typedef enum ffn_kind {   // what follows it, row by row
     FFN_GATED,
     FFN_PLAIN,
     FFN_EXPERTS,
     FFN_BESIDE,   // a gated one and experts, side by side
+    FFN_NONE,
     N_FFNS,
 } ffn_kind;
 typedef enum route_kind {   // what a router's logits mean
@@ -90,7 +95,15 @@ __extension__ typedef unsigned __int128 properties;
 #define PER_LAYER_EMBDS PROPERTY(49)   // layers may have embeddings of ids for themselves: a key says how long
 #define SHARES_KV PROPERTY(48)         // of a layer: it reads an earlier layer's keys and values, and has none
 
-#define SHORT_CONV PROPERTY(50)         // layers without KV heads have a short convolution instead of attention
+#define SHORT_CONV PROPERTY(50)   // layers without KV heads have a short convolution instead of attention
+#define MAMBA PROPERTY(55)        // layers, or those without KV heads, are selective state spaces
+#define CONV_BIAS PROPERTY(64)    // of their convolution
+#define MAY_CONV_BIAS PROPERTY(65)
+#define GROUP_NORM PROPERTY(66)   // what they make is normed, each group of channels alone
+#define MAY_GROUP_NORM PROPERTY(67)
+#define ONE_HALF PROPERTY(68)           // a layer has a mixer or a feed-forward, and one norm: attn_norm
+#define LACKS_HEADS PROPERTY(69)        // of a layer: no attention
+#define LACKS_FFN PROPERTY(70)          // of a layer: no feed-forward
 #define OUTPUT_NORM_EMBD PROPERTY(54)   // the output norm is named token_embd_norm
 #define DELTA_NET PROPERTY(56)          // most layers have a gated delta net; the others' attention has output gates
 

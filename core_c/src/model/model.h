@@ -89,6 +89,28 @@ typedef struct delta_net {
     linear out;
 } delta_net;
 
+// A selective state space (arXiv:2312.00752; Mamba-2: arXiv:2405.21060). A convolution of each channel, as above; then
+// each channel has n_state numbers, which decay, take in what the position gives, and are added up into what it makes.
+// Its state: the convolution's, then those numbers. Mamba-2 has heads, whose channels decay alike.
+typedef struct mamba {
+    int n_taps;             // of the convolution; 0: the layer has none of this
+    int n_inner;            // channels
+    int n_state;            // numbers of a channel
+    int n_head, n_group;    // of Mamba-2; heads of a group share what goes in and out of their states. 0: Mamba-1
+    int rank;               // of Mamba-1: the step of a channel is a product with so many numbers
+    int is_normed;          // of Mamba-1: steps, and what goes in and out, are normed first
+    linear in;              // what is convolved; what gates; of Mamba-2 also steps
+    float *conv, *conv_b;   // [channels][n_taps]; NULL: no biases
+    linear x, dt;           // of Mamba-1. dt.b is of both
+    float *a, *d;           // how fast states decay: [n_head] or [n_inner][n_state]; [n_head] or [n_inner]
+    norm norm;              // of each group of channels
+    linear out;
+} mamba;
+
+// Rows of `in`: what gates, what is convolved, and of Mamba-2 a step for each head.
+static inline int mamba_convolved(const mamba *m) { return m->n_inner + 2 * m->n_group * m->n_state; }
+static inline int mamba_width(const mamba *m) { return m->n_inner + mamba_convolved(m) + m->n_head; }
+
 typedef struct feed_forward {
     int n_ff;
     act_kind act;
@@ -140,6 +162,7 @@ typedef struct layer {
     mla mla;
     short_conv conv;
     delta_net delta;
+    mamba mamba;
     feed_forward ff;
     experts experts;
     per_layer own;
@@ -176,6 +199,7 @@ typedef struct model_totals {
     int has_parallel, has_beside;
     // The widest of all layers: rows of q, k, v; heads padded side by side; n_ff, of all experts of a row side by side
     int q, k, v, k_heads, v_heads, n_head, n_ff;
+    int inner;                                     // rows of what Mamba makes
     int n_expert, n_expert_used, gathers_floats;   // the last: some expert reads floats, not codes
 } model_totals;
 

@@ -71,6 +71,8 @@ ARCHS: dict[str, tuple[str, ...]] = {
     "qwen35": ("DELTA_NET", "FFN_NORM_POST", "QK_NORM"),
     "qwen35moe": ("DELTA_NET", "EXPERTS", "FFN_NORM_POST", "QK_NORM", "SHARED_GATE", "SPLIT_EXPERTS", "WEIGHTS_NORMED"),
     "qwen3next": ("DELTA_NET", "EXPERTS", "FFN_NORM_POST", "QK_NORM", "SHARED_GATE", "SPLIT_EXPERTS", "WEIGHTS_NORMED"),
+    "mamba": ("CONV_BIAS", "MAMBA", "ONE_HALF"),
+    "mamba2": ("CONV_BIAS", "GROUP_NORM", "MAMBA", "ONE_HALF"),
 }
 
 SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
@@ -139,14 +141,21 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "DELTA_DT": ("ssm_dt.bias", "layer", "vector", "DELTA_NET", "0", "0", "DELTA_HEADS", "ONE"),
     "DELTA_NORM": ("ssm_norm.weight", "layer", "vector", "DELTA_NET", "0", "0", "DELTA_V", "ONE"),
     "DELTA_OUT": ("ssm_out.weight", "layer", "matrix", "DELTA_NET", "0", "0", "DELTA_OUT", "EMBD"),
+    "SSM_IN": ("ssm_in.weight", "layer", "matrix", "MAMBA", "0", "0", "EMBD", "SSM_IN"),
+    "SSM_CONV_B": ("ssm_conv1d.bias", "layer", "vector", "CONV_BIAS", "MAY_CONV_BIAS", "0", "SSM_CONV", "ONE"),
+    "SSM_X": ("ssm_x.weight", "layer", "matrix", "MAMBA", "0", "0", "SSM_INNER", "SSM_X"),
+    "SSM_DT": ("ssm_dt.weight", "layer", "matrix", "MAMBA", "0", "0", "SSM_RANK", "SSM_INNER"),
+    "SSM_DT_B": ("ssm_dt.bias", "layer", "vector", "MAMBA", "0", "0", "SSM_STEPS", "ONE"),
+    "SSM_OUT": ("ssm_out.weight", "layer", "matrix", "MAMBA", "0", "0", "SSM_INNER", "EMBD"),
     "ATTN_OUTPUT": ("attn_output.weight", "layer", "matrix", "HAS_ALL", "HAS_ALL", "0", "HEADS", "EMBD"),
-    "ATTN_OUTPUT_B": ("attn_output.bias", "layer", "vector", "OUT_BIAS", "MAY_OUT_BIAS", "0", "EMBD", "ONE"),
+    "ATTN_OUTPUT_B": ("attn_output.bias", "layer", "vector", "OUT_BIAS", "MAY_OUT_BIAS", "LACKS_HEADS", "EMBD", "ONE"),
     "ATTN_POST": ("post_attention_norm.weight", "layer", "vector", "POST_NORM | NORM_AFTER", "0", "0", "EMBD", "ONE"),
     "ATTN_OUT_NORM": ("attn_output_norm.weight", "layer", "vector", "STREAM_NORM", "0", "0", "EMBD", "ONE"),
     "ATTN_OUT_NORM_B": ("attn_output_norm.bias", "layer", "vector", "STREAM_NORM", "0", "0", "EMBD", "ONE"),
     "FFN_NORM": (
         "ffn_norm.weight", "layer", "vector", "HAS_ALL", "HAS_ALL",
-        "NORM_AFTER | NORM_BARE | FALCON_NORMS | ONE_NORM | MAY_ONE_NORM | FFN_NORM_POST | STREAM_NORM", "EMBD", "ONE",
+        "NORM_AFTER | NORM_BARE | FALCON_NORMS | ONE_NORM | MAY_ONE_NORM | FFN_NORM_POST | STREAM_NORM | ONE_HALF",
+        "EMBD", "ONE",
     ),
     "FFN_NORM_2": ("post_attention_norm.weight", "layer", "vector", "FFN_NORM_POST", "0", "0", "EMBD", "ONE"),
     "FFN_NORM_B": (
@@ -165,7 +174,10 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     ),
     "FFN_UP_B": ("ffn_up.bias", "layer", "vector", "FFN_BIAS", "MAY_FFN_BIAS", "HAS_EXPERTS", "FF", "ONE"),
     "FFN_DOWN": ("ffn_down.weight", "layer", "matrix", "HAS_DENSE", "HAS_DENSE", "0", "FF", "EMBD"),
-    "FFN_DOWN_B": ("ffn_down.bias", "layer", "vector", "FFN_BIAS", "MAY_FFN_BIAS", "HAS_EXPERTS", "EMBD", "ONE"),
+    "FFN_DOWN_B": (
+        "ffn_down.bias", "layer", "vector", "FFN_BIAS", "MAY_FFN_BIAS",
+        "HAS_EXPERTS | LACKS_FFN", "EMBD", "ONE",
+    ),
     "FFN_GATE_INP": ("ffn_gate_inp.weight", "layer", "matrix", "HAS_EXPERTS", "HAS_EXPERTS", "0", "EMBD", "N_EXPERT"),
     "FFN_GATE_INP_B": (
         "ffn_gate_inp.bias", "layer", "vector", "ROUTER_BIAS", "ROUTER_BIAS",
@@ -206,6 +218,10 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "ATTN_K_NORMS": ("attn_k_norm.weight", "layer", "vectors", "0", "MAY_QK_NORM_HEADS", "0", "K_NORM", "ONE"),
     "CONV": ("shortconv.conv.weight", "layer", "vectors", "SHORT_CONV", "0", "0", "TAPS", "ONE"),
     "DELTA_CONV": ("ssm_conv1d.weight", "layer", "vectors", "DELTA_NET", "0", "0", "DELTA_TAPS", "ONE"),
+    "SSM_CONV": ("ssm_conv1d.weight", "layer", "vectors", "MAMBA", "0", "0", "SSM_TAPS", "ONE"),
+    "SSM_A": ("ssm_a", "layer", "vectors", "MAMBA", "0", "0", "SSM_DECAYS", "ONE"),
+    "SSM_D": ("ssm_d", "layer", "vectors", "MAMBA", "0", "0", "SSM_SKIP", "ONE"),
+    "SSM_NORM": ("ssm_norm.weight", "layer", "vectors", "GROUP_NORM", "MAY_GROUP_NORM", "0", "SSM_GROUP", "ONE"),
     "FFN_GATE_EXPS_B": (
         "ffn_gate_exps.bias", "layer", "vectors", "EXPERT_BIAS", "EXPERT_BIAS",
         "HAS_DENSE", "EXPERT_FF", "ONE",
