@@ -1,13 +1,35 @@
-"""How many ids a model evaluates ahead: none, as many as pay, or always all, which does not depend on times."""
+"""What tests of drafts share; above all how many ids a model evaluates ahead: none, as many as pay, or always all.
+
+Only as many as pay depends on times.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import gemel
 from gemel.core import abi
 from gemel.core.library import check
+
+PROMPT = "Once the other there, once the other was there and once the other"
+FEW: dict[str, Any] = {"logit_bias": {97: 9.0, 101: 9.5, 116: 9.0}}   # letters that the model then repeats
+SAMPLINGS: dict[str, dict[str, Any]] = {
+    "greedy": {"temperature": 0},
+    "warm": {"temperature": 0.7},
+    "hot": {"temperature": 2, "top_k": 0, "top_p": 1, "min_p": 0},
+    "narrow": {"temperature": 1, "top_k": 3, "typical_p": 0.9, "xtc_probability": 0.5},
+    "penalised": {"temperature": 0.5, "repeat_penalty": 1.1, "presence_penalty": 0.2, "frequency_penalty": 0.1},
+    "dry": {"temperature": 0.5, "dry_multiplier": 0.8, "dry_breakers": [" "]},
+    "biased": {"temperature": 0.5, "logit_bias": {101: 9.0, 116: 9.0}, "frequency_penalty": 0.5},
+    "mirostat": {"temperature": 1, "mirostat": 2, "mirostat_tau": 1},
+}
+FORMS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "grammar": {"grammar": 'root ::= ("te" [at] "e" | [a-z])*'},
+    "schema": {"json_schema": {"type": "array", "minItems": 9, "items": {"enum": ["ta", "te", "eat"]}}},
+}
 
 
 def set_draft(model: gemel.Model, draft: int) -> None:
@@ -24,3 +46,7 @@ def drafting(model: gemel.Model, draft: int) -> Iterator[None]:
         yield
     finally:
         set_draft(model, abi.DRAFT_NONE)   # as the fixtures have it
+
+
+def bits(values: object) -> bytes:
+    return bytes(memoryview(values).cast("B"))   # type: ignore[arg-type]

@@ -37,6 +37,7 @@ typedef struct gemel_session gemel_session;
 typedef struct gemel_sampler gemel_sampler;
 typedef struct gemel_grammar gemel_grammar;
 typedef struct gemel_threads gemel_threads;
+typedef struct gemel_ngrams gemel_ngrams;
 
 typedef enum gemel_error {
     GEMEL_OK = 0,
@@ -201,7 +202,7 @@ typedef enum gemel_model_field {   // all non-negative integers
     GEMEL_MODEL_KV_SIZE_F16 = 25, GEMEL_MODEL_KV_SIZE_Q8_0 = 26,   // bytes of KV cache per position, of each type
     GEMEL_MODEL_KV_SIZE_F32 = 27,
     GEMEL_MODEL_KV_TYPE = 28,   // the gemel_kv_type that GEMEL_KV_DEFAULT means
-    GEMEL_MODEL_CACHE_SIZE = 29,   // bytes that the KV caches of all sessions take now, shared pages once
+    GEMEL_MODEL_CACHE_SIZE = 29,   // bytes that the KV caches of all sessions take now, shared pages once; and those of the draft model
     GEMEL_MODEL_IS_ENCODER = 30,   // 1: each position sees its whole text; there are hidden states, but no logits
     GEMEL_MODEL_POOLING = 31,      // a gemel_pooling, as the file says it; 0: it doesn't
     GEMEL_MODEL_N_SCORES = 32,     // of gemel_model_rank; 0: the file has no classifier
@@ -228,15 +229,36 @@ GEMEL_API const char *gemel_model_warning(const gemel_model *model, int i);
 // While no call computes. 1..256: resize the model's own pool; 1..gemel_threads_count: use that many of a shared pool.
 GEMEL_API int gemel_model_set_threads(gemel_model *model, int n_threads);
 GEMEL_API int gemel_model_set_isa(gemel_model *model, int isa);              // while no call computes
-// Drafts: where the end of a session's ids occurred before in them, gemel_session_next and gemel_model_step evaluate
-// the ids that followed there in the pass of the last id, as they do with forced text (GEMEL_USE_MASK_ONLY). Later
-// steps with these ids take no pass. Ids, random numbers, logits and texts are the same with and without.
+// Drafts: gemel_session_next and gemel_model_step evaluate ids that may follow in the pass of the last id, as they do
+// with forced text (GEMEL_USE_MASK_ONLY). Later steps with these ids take no pass. Ids, random numbers, logits and
+// texts are the same with and without. Sources propose ids, and those of the fastest are evaluated.
 typedef enum gemel_draft {
     GEMEL_DRAFT_NONE = 0,
     GEMEL_DRAFT_FAST = 1,     // the default: as many ids as make most ids per second, by the times measured so far
     GEMEL_DRAFT_ALWAYS = 2,   // as many as fit, to verify and to measure; the only way on hosts without a clock
 } gemel_draft;
 GEMEL_API int gemel_model_set_draft(gemel_model *model, int draft);          // at any time
+typedef enum gemel_draft_source {
+    GEMEL_SOURCE_FORCED = 0,    // text that the grammar forces
+    GEMEL_SOURCE_REPEATS = 1,   // what followed where the end of the session's ids occurred before in them
+    GEMEL_SOURCE_NGRAMS = 2,    // what a file of n-grams says: gemel_model_draft_from
+    GEMEL_SOURCE_MODEL = 3,     // what a draft model draws: gemel_model_draft_by
+    GEMEL_N_SOURCES = 4,
+} gemel_draft_source;
+// At any time: let a smaller model of the same vocabulary draft for this one's sessions, by the sampler that draws their
+// ids. NULL: none does. It is evaluated within the calls that evaluate, and each session keeps one of the draft model.
+// Close the draft after the sessions of the model. Any thread may go on using it. GEMEL_E_UNSUPPORTED, with a sentence:
+// the vocabularies differ in more than ids that are UNUSED in one of them, or one of the two models is an encoder.
+GEMEL_API int gemel_model_draft_by(gemel_model *model, gemel_model *draft, char *err, size_t err_size);
+// A file of n-grams for a model's vocabulary: docs/drafts.md has the format. The bytes are copied. GEMEL_E_FORMAT: they
+// are malformed. GEMEL_E_UNSUPPORTED: they are another vocabulary's.
+GEMEL_API int gemel_ngrams_open(const gemel_model *model, const uint8_t *data, size_t size, gemel_ngrams **out,
+                                char *err, size_t err_size);
+GEMEL_API void gemel_ngrams_close(gemel_ngrams *ngrams);   // after the model
+// At any time: let its sessions draft from n-grams of its vocabulary. NULL: not any more.
+GEMEL_API int gemel_model_draft_from(gemel_model *model, const gemel_ngrams *ngrams);
+// hash[8]: what the ids of the vocabulary mean, as files of n-grams have it; UNUSED ids don't count.
+GEMEL_API int gemel_model_vocab_hash(const gemel_model *model, uint8_t *hash);
 // In a forked child: start the workers of the model's own pool again. For a shared pool: gemel_threads_after_fork.
 GEMEL_API int gemel_model_after_fork(gemel_model *model);
 GEMEL_API void gemel_model_close(gemel_model *model);                        // after its sessions and samplers
@@ -337,6 +359,8 @@ GEMEL_API int gemel_session_layers(gemel_session *session, const float *rows, si
 // How many ids were evaluated ahead in this session so far, forced ones included; n_taken (NULL: not wanted): how many
 // of them were drawn. Both count modulo 2^31. Any thread may call it.
 GEMEL_API int gemel_session_drafted(const gemel_session *session, int32_t *n_taken);
+// The same of one gemel_draft_source.
+GEMEL_API int gemel_session_drafted_by(const gemel_session *session, int source, int32_t *n_taken);
 // Logits [n_vocab] of the last id, computed now unless they were before; NULL: nothing was evaluated
 GEMEL_API const float *gemel_session_logits(gemel_session *session);
 // log_probs[i] = log p(ids[i] | the session's ids), from the same logits, with the bits of score; GEMEL_E_ARGUMENT

@@ -53,9 +53,16 @@ def speeds_line(generation: gemel.Generation, load_s: float | None = None) -> st
     if timings.n_decoded:
         answer += f" at {timings.decode_tok_s:.1f} tok/s"
     if timings.n_drafted:
-        answer += f" ({timings.n_accepted} of {counted(timings.n_drafted, 'drafted token')} accepted)"
+        drafted = f"{timings.n_accepted} of {counted(timings.n_drafted, 'drafted token')} accepted"
+        answer += f" ({drafted}{by_model(timings)})"
     loaded = "" if load_s is None else f"; loaded in {load_s:.2f} s"
     return f"{prompt}; {answer}{loaded}"
+
+
+def by_model(timings: gemel.Timings) -> str:
+    """Return how many of these a draft model or a file proposed, if any."""
+    whose = {"model": "of the draft model", "file": "of the draft file"}
+    return "".join(f", {timings.drafts[by][1]} of them {name}" for by, name in whose.items() if by in timings.drafts)
 
 
 def speeds(timings: gemel.Timings, load_s: float) -> dict[str, Any]:
@@ -71,6 +78,7 @@ def speeds(timings: gemel.Timings, load_s: float) -> dict[str, Any]:
         "first_token_s": timings.first_token_s,
         "drafted_tokens": timings.n_drafted,
         "accepted_tokens": timings.n_accepted,
+        "drafts": {by: {"drafted": n, "accepted": taken} for by, (n, taken) in timings.drafts.items()},
         "load_s": load_s,
     }
 

@@ -23,7 +23,7 @@ from . import bench_profile
 from .case import Case
 from .machine import machine, peak_rss_mb
 from .opening import check_isas, opened
-from .options import JsonOption, KvTypeOption, ModelArgument, numbers_of, usage_error, whole
+from .options import DraftOption, JsonOption, KvTypeOption, ModelArgument, numbers_of, usage_error, whole
 from .output import bytes_text, console, counted, facts, print_json, table
 from .overrides import with_overrides
 from .progress import Bar
@@ -62,6 +62,7 @@ def bench(
     ] = None,
     reps: Annotated[int, typer.Option("--reps", "-r", parser=whole(1, 1000), metavar="N", help=REPS_HELP)] = 5,
     kv_type: KvTypeOption = None,
+    draft: DraftOption = None,
     profile: Annotated[bool, typer.Option("--profile", help=PROFILE_HELP)] = False,
     trace: Annotated[Path | None, typer.Option("--trace", metavar="FILE.json", help=TRACE_HELP)] = None,
     json: JsonOption = False,
@@ -70,7 +71,7 @@ def bench(
     """Measure how many tokens per second a model prefills and decodes.
 
     Decoding is greedy generation, sampling and detokenising included.
-    A depth of 0 decodes after a single token.
+    A depth of 0 decodes after a single token. With --draft, several tokens may share a pass.
 
     The table also shows the speeds as shares of the machine's limits, which are
     measured in the same run with as many threads: reading memory, and
@@ -85,9 +86,9 @@ def bench(
     counts = None if threads is None else numbers_of(threads, "--threads", least=1, most=256)
     isas = None if isa is None else isa.split(",")
     check_isas(isas or [])
-    with opened(name, threads=counts[0] if counts else None, overrides=overrides) as loaded, Bar() as bar:
-        model = loaded.model
-        model.draft = False   # a decoded token is a pass
+    first = counts[0] if counts else None
+    with opened(name, threads=first, draft=draft or False, overrides=overrides) as loaded, Bar() as bar:
+        model = loaded.model   # without --draft, a decoded token is a pass
         cases = [
             Case(test, n, at, count, one)
             for test, n in tests

@@ -24,10 +24,12 @@ from .options import (
     KvTypeOption,
     MaxTokensOption,
     ModelArgument,
+    NoDraftOption,
     ReasoningOption,
     StopOption,
     SystemOption,
     ThreadsOption,
+    draft_of,
     with_sampling,
 )
 from .output import counted, printable, say, say_error
@@ -49,7 +51,8 @@ def chat(
     stop: StopOption = None,
     ctx: ContextOption = None,
     kv_type: KvTypeOption = None,
-    draft: DraftOption = True,
+    draft: DraftOption = None,
+    no_draft: NoDraftOption = False,
     speeds: Annotated[bool, typer.Option("--speeds", help="Print a line of speeds after each answer.")] = False,
     history: Annotated[bool, typer.Option("--history/--no-history", help=HISTORY_HELP)] = True,
     threads: ThreadsOption = None,
@@ -62,7 +65,7 @@ def chat(
 
     /help lists the commands. Ctrl-C stops an answer, Ctrl-D exits.
     """
-    with opened(name, threads=threads, isa=isa, draft=draft, overrides=overrides) as loaded:
+    with opened(name, threads=threads, isa=isa, draft=draft_of(draft, no_draft), overrides=overrides) as loaded:
         check_ctx(loaded.model, ctx)
         with loaded.model.chat(system, n_ctx=ctx, kv_type=kv_type) as conversation:
             repl = Repl(

@@ -21,6 +21,7 @@ from . import (
     bench,
     chat,
     doctor,
+    draft_cache_cmd,
     embed_cmd,
     inspect_cmd,
     models_cmd,
@@ -171,7 +172,7 @@ app = typer.Typer(
 )
 for command in (
     run.run, chat.chat, pull.pull, inspect_cmd.inspect, tokenize_cmd.tokenize, score.score, embed_cmd.embed,
-    rerank_cmd.rerank, bench.bench, doctor.doctor, demo.demo, serve.serve, remote.ps,
+    rerank_cmd.rerank, draft_cache_cmd.draft_cache, bench.bench, doctor.doctor, demo.demo, serve.serve, remote.ps,
 ):
     epilog = pull.SHORT_NAMES if command is pull.pull else None
     app.command(no_args_is_help=False, epilog=epilog)(command)

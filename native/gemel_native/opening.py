@@ -26,7 +26,7 @@ class Loaded:
 
 @contextmanager
 def opened(
-    name: str, *, threads: int | None = None, isa: str | None = None, draft: bool = True,
+    name: str, *, threads: int | None = None, isa: str | None = None, draft: str | bool = True,
     overrides: Overrides | None = None, log_progress: bool = False,
 ) -> Iterator[Loaded]:
     """Open a model for the length of a command, and say its warnings. A bad `isa` is a usage error.

@@ -54,6 +54,13 @@ def limit(given: object) -> int:
     return value
 
 
+def draft_of(draft: str | None, no_draft: bool) -> str | bool:  # two options of a command
+    """Return what gemel.open takes; a usage error for both options."""
+    if draft is not None and no_draft:
+        raise usage_error(f"--draft {draft} has no effect with --no-draft: leave one of them out")
+    return not no_draft if draft is None else draft
+
+
 def number(kind: type[int] | type[float]) -> Callable[[object], float]:
     """Return the parser of a number option whose range is checked elsewhere."""
 
@@ -134,11 +141,15 @@ KvTypeOption = Annotated[
     ),
 ]
 DraftOption = Annotated[
-    bool,
+    str | None,
     typer.Option(
-        "--draft/--no-draft", rich_help_panel=MACHINE,
-        help="Evaluate tokens ahead that the text so far makes likely. It does not change results.",
+        "--draft", metavar="MODEL", rich_help_panel=MACHINE, show_default="what the text repeats",
+        help="Evaluate tokens ahead that a smaller model of the same vocabulary proposes, or a file of gemel "
+        "draft-cache. It does not change results.",
     ),
+]
+NoDraftOption = Annotated[
+    bool, typer.Option("--no-draft", rich_help_panel=MACHINE, help="Evaluate no drafts. It does not change results.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print only one JSON object on stdout.")]
 

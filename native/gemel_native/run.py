@@ -22,10 +22,12 @@ from .options import (
     KvTypeOption,
     MaxTokensOption,
     ModelArgument,
+    NoDraftOption,
     ReasoningOption,
     StopOption,
     SystemOption,
     ThreadsOption,
+    draft_of,
     usage_error,
     with_sampling,
 )
@@ -51,7 +53,8 @@ def run(
     stop: StopOption = None,
     ctx: ContextOption = None,
     kv_type: KvTypeOption = None,
-    draft: DraftOption = True,
+    draft: DraftOption = None,
+    no_draft: NoDraftOption = False,
     raw: Annotated[bool, typer.Option("--raw", help="Continue PROMPT as it is, without a chat template.")] = False,
     special: Annotated[
         bool, typer.Option("--special", help="With --raw: parse special tokens spelled out in PROMPT.")
@@ -73,9 +76,9 @@ def run(
         raise usage_error("--special has no effect without --raw: the chat template adds special tokens itself")
     if raw and reasoning_budget is not None:
         raise usage_error("--reasoning-budget has no effect with --raw: the chat template marks reasoning")
-    text = prompt_text(prompt)
+    drafts, text = draft_of(draft, no_draft), prompt_text(prompt)
     with ExitStack() as stack:
-        loaded = stack.enter_context(opened(name, threads=threads, isa=isa, draft=draft, overrides=overrides))
+        loaded = stack.enter_context(opened(name, threads=threads, isa=isa, draft=drafts, overrides=overrides))
         model = loaded.model
         check_ctx(model, ctx)
         if raw or continues(model, system):

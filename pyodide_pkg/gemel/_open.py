@@ -8,8 +8,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from .core.checks import flag
-
 if TYPE_CHECKING:
     from .model.core_model import PROMPT
     from .model.header import Gguf
@@ -30,7 +28,7 @@ def open(
     prompt: PROMPT | None = None,
     cache: bool = True,
     overrides: Overrides | None = None,
-    draft: bool = True,
+    draft: bool | MODEL | Model = True,
 ) -> Model:
     """Load a GGUF model.
 
@@ -47,12 +45,14 @@ def open(
     cache=False: don't keep what is downloaded.
     overrides: values of metadata keys that replace the file's, {"llama.rope.freq_base": 5e5}, checked as those are. A
     key that begins with a dot is prefixed with the architecture's name. ArgumentError for a key that nothing reads.
-    draft=False: don't evaluate ids ahead that may follow, as generations do where that is faster; see Model.draft.
+    draft: what generations evaluate ahead where that is faster: True, what the context repeats; False, nothing; beside
+    repeats a smaller model of the same vocabulary, in any form that `model` may have or open, or a file of
+    gemel draft-cache. See Model.draft.
 
     SourceError when the bytes can't be read, FormatError when they are malformed, UnsupportedError when gemel does not
     support the model.
     """
-    drafts = flag("draft", draft)
+    _check_draft(draft)
     if sys.platform == "emscripten":
         from .tab.opening import open_in_tab as open_here
     else:
@@ -61,8 +61,13 @@ def open(
     opened = open_here(
         model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache, overrides=overrides
     )
-    opened.draft = drafts
-    return opened
+    if draft is True:
+        return opened
+    from .model.drafting import use_opened
+
+    return use_opened(
+        opened, draft, lambda of: open(of, threads=threads, isa=isa, on_progress=on_progress, cache=cache)
+    )
 
 
 async def open_async(
@@ -74,13 +79,13 @@ async def open_async(
     prompt: PROMPT | None = None,
     cache: bool = True,
     overrides: Overrides | None = None,
-    draft: bool = True,
+    draft: bool | MODEL | Model = True,
 ) -> Model:
     """As open, and let the event loop run after each piece; a download runs in a thread where there are threads.
 
     Cancelling the task ends the loading and frees its memory.
     """
-    drafts = flag("draft", draft)
+    _check_draft(draft)
     if sys.platform == "emscripten":
         from .tab.opening import open_in_tab_async as open_here
     else:
@@ -89,8 +94,21 @@ async def open_async(
     opened = await open_here(
         model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache, overrides=overrides
     )
-    opened.draft = drafts
-    return opened
+    if draft is True:
+        return opened
+    from .model.drafting import use_opened_async
+
+    return await use_opened_async(
+        opened, draft, lambda of: open_async(of, threads=threads, isa=isa, on_progress=on_progress, cache=cache)
+    )
+
+
+def _check_draft(draft: object) -> None:
+    """Refuse what can't be a draft before anything is downloaded."""
+    if not isinstance(draft, bool | str):
+        from .model.drafting import check_draft
+
+        check_draft(draft)
 
 
 def inspect(model: MODEL, *, on_progress: Progress | None = None) -> Gguf:

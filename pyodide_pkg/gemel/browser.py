@@ -64,7 +64,7 @@ async def replace(
     prompt: PROMPT | None = None,
     cache: bool = True,
     overrides: Overrides | None = None,
-    draft: bool = True,
+    draft: Any = True,  # noqa: ANN401
 ) -> Model:
     """As gemel.open_async, in the place of `loaded`, which is closed once the new file's header is found good.
 
@@ -73,16 +73,21 @@ async def replace(
     """
     if not _in_tab():
         raise LibraryError("this is not a browser: close the model and open the other")
-    from .core.checks import flag
+    from ._open import _check_draft, open_async
     from .tab.opening import open_in_tab_async
 
-    drafts = flag("draft", draft)
+    _check_draft(draft)
     opened = await open_in_tab_async(
         model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache, overrides=overrides,
         replaces=loaded,
     )  # fmt: skip
-    opened.draft = drafts
-    return opened
+    if draft is True:
+        return opened
+    from .model.drafting import use_opened_async
+
+    return await use_opened_async(
+        opened, draft, lambda of: open_async(of, threads=threads, isa=isa, on_progress=on_progress, cache=cache)
+    )
 
 
 def engine_reason() -> str:

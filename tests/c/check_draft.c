@@ -90,6 +90,10 @@ static costs costs_of(double seconds, double row) {
     for (int n = 1; n <= 16; n++) costs_note(&c, n, seconds + row * (n - 1));
     return c;
 }
+static int length_of(const costs *c, chances *p, int rows, int length, int max) {
+    double speed;
+    return draft_length(c, p, rows, length, max, &speed);
+}
 static chances chances_of(int length, int is_drawn) {
     chances c = {0};
     for (int i = 0; i < 100; i++) chances_note(&c, length, is_drawn);
@@ -99,35 +103,35 @@ static chances chances_of(int length, int is_drawn) {
 static void nothing_is_tried_before_a_pass_was_measured(void) {
     costs c = {0};
     chances p = {0};
-    CHECK_EQ_INT(draft_length(&c, &p, 1, 40, 15), 0);
+    CHECK_EQ_INT(length_of(&c, &p, 1, 40, 15), 0);
     costs_note(&c, 1, 0.02);
-    CHECK(draft_length(&c, &p, 1, 40, 15) > 4);
-    CHECK_EQ_INT(draft_length(&c, &p, 2, 40, 15), 0);
+    CHECK(length_of(&c, &p, 1, 40, 15) > 4);
+    CHECK_EQ_INT(length_of(&c, &p, 2, 40, 15), 0);
     costs_forget(&c);
-    CHECK_EQ_INT(draft_length(&c, &p, 1, 40, 15), 0);
+    CHECK_EQ_INT(length_of(&c, &p, 1, 40, 15), 0);
 }
 
 static void many_are_tried_where_rows_cost_little_and_are_drawn(void) {
     costs cheap = costs_of(0.02, 0.0002), expensive = costs_of(0.02, 0.02);
     chances good = chances_of(40, 1), bad = chances_of(40, 0);
-    CHECK_EQ_INT(draft_length(&cheap, &good, 1, 40, 15), 15);
-    CHECK_EQ_INT(draft_length(&cheap, &good, 1, 40, 4), 4);
-    CHECK_EQ_INT(draft_length(&cheap, &bad, 1, 40, 15), 0);
-    CHECK_EQ_INT(draft_length(&expensive, &good, 1, 40, 15), 0);
+    CHECK_EQ_INT(length_of(&cheap, &good, 1, 40, 15), 15);
+    CHECK_EQ_INT(length_of(&cheap, &good, 1, 40, 4), 4);
+    CHECK_EQ_INT(length_of(&cheap, &bad, 1, 40, 15), 0);
+    CHECK_EQ_INT(length_of(&expensive, &good, 1, 40, 15), 0);
     chances some = chances_of(1, 1);   // what follows is as likely as after longer repeats
     for (int i = 0; i < 100; i++) chances_note(&some, 2 + i % 3, i % 2);
-    int n = draft_length(&cheap, &some, 1, 1, 15);
+    int n = length_of(&cheap, &some, 1, 1, 15);
     CHECK(n >= 1 && n < 15);
-    CHECK(draft_length(&expensive, &some, 1, 1, 15) == 0);
+    CHECK(length_of(&expensive, &some, 1, 1, 15) == 0);
 }
 
 static void a_full_pass_gets_none(void) {
     costs c = {0};
     chances good = chances_of(40, 1);
     for (int n = 1; n <= COSTS_MAX; n++) costs_note(&c, n, 0.02);
-    CHECK_EQ_INT(draft_length(&c, &good, COSTS_MAX - 3, 40, 15), 3);
-    for (int rows = COSTS_MAX; rows < 600; rows += 77) CHECK_EQ_INT(draft_length(&c, &good, rows, 40, 15), 0);
-    CHECK_EQ_INT(draft_length(&c, &good, 0, 40, 15), 0);
+    CHECK_EQ_INT(length_of(&c, &good, COSTS_MAX - 3, 40, 15), 3);
+    for (int rows = COSTS_MAX; rows < 600; rows += 77) CHECK_EQ_INT(length_of(&c, &good, rows, 40, 15), 0);
+    CHECK_EQ_INT(length_of(&c, &good, 0, 40, 15), 0);
 }
 
 static void old_times_are_measured_again(void) {
@@ -135,7 +139,7 @@ static void old_times_are_measured_again(void) {
     chances good = chances_of(40, 1);
     int most = 0;
     for (int i = 0; i < 1000; i++) {
-        int n = draft_length(&c, &good, 1, 40, 15);
+        int n = length_of(&c, &good, 1, 40, 15);
         most = n > most ? n : most;
         costs_note(&c, 1 + n, 0.02 + 0.0002 * n);
     }
@@ -147,10 +151,10 @@ static void chances_that_begin_alike_are_learnt(void) {
     chances p = {0};
     CHECK(costs_has(&cheap, 1) && costs_has(&cheap, 16) && !costs_has(&cheap, 17) && !costs_has(&cheap, 0));
     chances_begin(&p, 0.9f);
-    CHECK_EQ_INT(draft_length(&cheap, &p, 1, 1, 3), 3);
-    CHECK_EQ_INT(draft_length(&half, &p, 1, 1, 3), 3);
+    CHECK_EQ_INT(length_of(&cheap, &p, 1, 1, 3), 3);
+    CHECK_EQ_INT(length_of(&half, &p, 1, 1, 3), 3);
     for (int i = 0; i < 60; i++) chances_note(&p, 1, i % 2);
-    CHECK_EQ_INT(draft_length(&half, &p, 1, 1, 3), 0);
+    CHECK_EQ_INT(length_of(&half, &p, 1, 1, 3), 0);
 }
 
 static void times_that_are_none_are_ignored(void) {
@@ -158,7 +162,46 @@ static void times_that_are_none_are_ignored(void) {
     chances p = {0};
     costs_note(&c, 1, -1), costs_note(&c, 1, 0), costs_note(&c, 1, 1e9), costs_note(&c, 0, 1), costs_note(&c, 65, 1);
     costs_note(&c, -3, 1);
-    CHECK_EQ_INT(draft_length(&c, &p, 1, 40, 15), 0);
+    CHECK_EQ_INT(length_of(&c, &p, 1, 40, 15), 0);
+}
+
+// ---- Trust ------------------------------------------------------------------------------------------------------
+
+static void chances_are_learnt_and_forgotten(void) {
+    trust t = {0};
+    CHECK_EQ_INT(trust_kind(0), 0);
+    CHECK_EQ_INT(trust_kind(1), TRUSTS - 1);
+    for (int i = 1; i < TRUSTS; i++) CHECK(trust_chance(&t, i) > trust_chance(&t, i - 1));
+    double first = trust_chance(&t, 5), mean = trust_mean(&t);
+    for (int i = 0; i < 300; i++) trust_note(&t, 5, 0), trust_count(&t, 5);
+    CHECK(trust_chance(&t, 5) < 0.01);
+    CHECK(trust_mean(&t) < mean);
+    for (int i = 0; i < 3000; i++) trust_recover(&t);
+    CHECK(trust_chance(&t, 5) > 0.98 * first && trust_chance(&t, 5) < 1.02 * first);
+    for (int i = 0; i < 300; i++) trust_note(&t, 5, 1);
+    CHECK(trust_chance(&t, 5) > 0.99);
+    for (int i = 0; i < 100000; i++) trust_count(&t, 5);
+    CHECK(atomic_load(&t.n[5]) <= 4097);
+    trust_forget(&t);
+    CHECK(trust_chance(&t, 5) == first && trust_mean(&t) == mean);
+}
+
+static void one_more_is_worth_its_chance_less_its_row(void) {
+    trust t = {0};
+    CHECK(trust_gain(&t, 1, 0) > 0.99 * trust_mean(&t) && trust_gain(&t, 1, 0) < 1.01 * trust_mean(&t));
+    CHECK(trust_gain(&t, 0.5, 0.1) < trust_gain(&t, 1, 0.1));
+    CHECK(trust_gain(&t, 1, 1) == 0);
+}
+
+static void drafts_that_take_time_are_fewer(void) {
+    costs c = costs_of(0.02, 0.002);
+    double speed, chance[15];
+    for (int i = 0; i < 15; i++) chance[i] = 0.9;
+    int all = draft_best(&c, 1, chance, 15, 0, 0, &speed), some = draft_best(&c, 1, chance, 15, 0, 60000, &speed);
+    CHECK(all > some && some > 0);
+    CHECK_EQ_INT(draft_best(&c, 1, chance, 15, 0, 300000, &speed), 0);
+    CHECK(speed > 0);
+    CHECK(draft_best(&c, 1, chance, 15, 300000, 0, &speed) >= all);   // time that is lost in any case
 }
 
 int main(int argc, char **argv) {
@@ -173,6 +216,9 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(old_times_are_measured_again),
         CHECK_ENTRY(chances_that_begin_alike_are_learnt),
         CHECK_ENTRY(times_that_are_none_are_ignored),
+        CHECK_ENTRY(chances_are_learnt_and_forgotten),
+        CHECK_ENTRY(one_more_is_worth_its_chance_less_its_row),
+        CHECK_ENTRY(drafts_that_take_time_are_fewer),
     };
     return check_main(table, sizeof table / sizeof *table, argc, argv);
 }

@@ -150,7 +150,7 @@ def test_no_fast_forward_gives_the_same_answer(file: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("command", ["run", "chat"])
 def test_no_draft_opens_the_model_without_drafts(file: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    drafts: list[bool] = []
+    drafts: list[object] = []
     send = gemel.Chat.send
 
     def noted(chat: gemel.Chat, *given: Any, **options: Any) -> gemel.Generation:  # noqa: ANN401
@@ -159,8 +159,10 @@ def test_no_draft_opens_the_model_without_drafts(file: Path, command: str, monke
 
     monkeypatch.setattr(gemel.Chat, "send", noted)
     given = [command, file, "--seed", "1", "-n", "5"]
-    said = {gemel_(*given, *flags, stdin="hi").out for flags in ([], ["--draft"], ["--no-draft"])}
-    assert (drafts, len(said)) == ([True, True, False], 1)
+    said = {gemel_(*given, *flags, stdin="hi").out for flags in ([], ["--draft", file], ["--no-draft"])}
+    assert (drafts[0], isinstance(drafts[1], gemel.Model), drafts[2], len(said)) == (True, True, False, 1)
+    both = gemel_(*given, "--draft", file, "--no-draft", stdin="hi")
+    assert_error(both, 2, f"--draft {file} has no effect with --no-draft: leave one of them out")
 
 
 @pytest.mark.parametrize("command", ["run", "chat"])

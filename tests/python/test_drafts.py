@@ -9,32 +9,11 @@ import gemel
 import numpy as np
 import pytest
 from conftest import tiny_bytes
-from drafting import drafting, set_draft
+from drafting import FEW, FORMS, PROMPT, SAMPLINGS, bits, drafting, set_draft
 from gemel.core import abi
 from gemel.profiling import Profile
 
 OpenTiny = Callable[..., gemel.Model]
-PROMPT = "Once the other there, once the other was there and once the other"
-FEW: dict[str, Any] = {"logit_bias": {97: 9.0, 101: 9.5, 116: 9.0}}   # letters that the model then repeats
-SAMPLINGS: dict[str, dict[str, Any]] = {
-    "greedy": {"temperature": 0},
-    "warm": {"temperature": 0.7},
-    "hot": {"temperature": 2, "top_k": 0, "top_p": 1, "min_p": 0},
-    "narrow": {"temperature": 1, "top_k": 3, "typical_p": 0.9, "xtc_probability": 0.5},
-    "penalised": {"temperature": 0.5, "repeat_penalty": 1.1, "presence_penalty": 0.2, "frequency_penalty": 0.1},
-    "dry": {"temperature": 0.5, "dry_multiplier": 0.8, "dry_breakers": [" "]},
-    "biased": {"temperature": 0.5, "logit_bias": {101: 9.0, 116: 9.0}, "frequency_penalty": 0.5},
-    "mirostat": {"temperature": 1, "mirostat": 2, "mirostat_tau": 1},
-}
-FORMS: dict[str, dict[str, Any]] = {
-    "none": {},
-    "grammar": {"grammar": 'root ::= ("te" [at] "e" | [a-z])*'},
-    "schema": {"json_schema": {"type": "array", "minItems": 9, "items": {"enum": ["ta", "te", "eat"]}}},
-}
-
-
-def bits(values: object) -> bytes:
-    return bytes(memoryview(values).cast("B"))   # type: ignore[arg-type]
 
 
 def answered(

@@ -8,6 +8,7 @@
 enum {
     KEPT = 256,         // passes after which a time is forgotten, and tried again
     CHANCE_RATE = 12,   // a chance is about that of the last ids of its kind
+    RECOVERY = 512,     // ids after which a chance that was bad is believed in again
 };
 
 // ---- Time ----------------------------------------------------------------------------------------------------------
@@ -26,21 +27,20 @@ void costs_forget(costs *c) {
     for (int i = 0; i <= COSTS_MAX; i++) atomic_store(&c->took[i], 0);
 }
 
-static double known(const costs *c, int rows) {   // 0: it isn't
+double costs_known(const costs *c, int rows) {
     int age = (atomic_load(&c->n) - atomic_load(&c->when[rows])) & 0x3fffffff;
     return age < KEPT ? atomic_load(&c->took[rows]) : 0;
 }
 
-int costs_has(const costs *c, int rows) { return rows >= 1 && rows < COSTS_MAX && known(c, rows) > 0; }
+int costs_has(const costs *c, int rows) { return rows >= 1 && rows < COSTS_MAX && costs_known(c, rows) > 0; }
 
-// Of a pass with this many rows, at least `from`, whose own time is known: between those that are known, on a line.
-static double time_of(const costs *c, int from, int rows) {
+double costs_time(const costs *c, int from, int rows) {
     int low = rows, high = rows;
-    while (low > from && !known(c, low)) low--;
-    double below = known(c, low), above = 0;
+    while (low > from && !costs_known(c, low)) low--;
+    double below = costs_known(c, low), above = 0;
     if (low == rows) return below;
-    while (high < COSTS_MAX && !above) above = known(c, ++high);
-    if (!above) return below + (rows - low) * ROW_SHARE * known(c, from);
+    while (high < COSTS_MAX && !above) above = costs_known(c, ++high);
+    if (!above) return below + (rows - low) * ROW_SHARE * costs_known(c, from);
     return below + (above - below) * (rows - low) / (high - low);
 }
 
@@ -69,18 +69,89 @@ void chances_note(chances *c, int length, int is_drawn) {
     *p += ((is_drawn ? 1.0f : 0.0f) - *p) / CHANCE_RATE;
 }
 
+// ---- Trust ---------------------------------------------------------------------------------------------------------
+
+#define SURE 1e6    // the unit of a chance
+#define SEEN 4096   // how many are counted, before all counts are halved
+
+static const double bounds[TRUSTS] = {0.2, 0.4, 0.6, 0.75, 0.87, 0.95, 0.985, 1.0};   // where each kind ends
+
+int trust_kind(double p) {
+    int kind = 0;
+    while (kind < TRUSTS - 1 && p >= bounds[kind]) kind++;
+    return kind;
+}
+
+double trust_chance(const trust *t, int kind) {
+    int p = atomic_load(&t->p[kind]);
+    return p ? p / SURE : ((kind ? bounds[kind - 1] : 0) + bounds[kind]) / 2;
+}
+
+void trust_note(trust *t, int kind, int is_drawn) {
+    double p = trust_chance(t, kind);
+    p += ((is_drawn ? 1.0 : 0.0) - p) / (2 * CHANCE_RATE);
+    atomic_store(&t->p[kind], (int)(p * SURE) + 1);
+}
+
+void trust_count(trust *t, int kind) {
+    if (atomic_fetch_add(&t->n[kind], 1) < SEEN) return;
+    for (int i = 0; i < TRUSTS; i++) atomic_store(&t->n[i], atomic_load(&t->n[i]) / 2);
+}
+
+void trust_forget(trust *t) {
+    for (int i = 0; i < TRUSTS; i++) atomic_store(&t->p[i], 0), atomic_store(&t->n[i], 0);
+}
+
+// As if one id of each kind, and more of the best, had been seen before.
+static double share_of(const trust *t, int kind) {
+    double all = 0;
+    for (int i = 0; i < TRUSTS; i++) all += 1 + i + atomic_load(&t->n[i]);
+    return (1 + kind + atomic_load(&t->n[kind])) / all;
+}
+
+double trust_mean(const trust *t) {
+    double mean = 0;
+    for (int i = 0; i < TRUSTS; i++) mean += share_of(t, i) * trust_chance(t, i);
+    return mean;
+}
+
+double trust_gain(const trust *t, double reached, double cost) {
+    double gain = 0;
+    for (int i = 0; i < TRUSTS; i++) {
+        double own = reached * trust_chance(t, i) - cost;
+        if (own > 0) gain += share_of(t, i) * own;
+    }
+    return gain;
+}
+
+void trust_recover(trust *t) {
+    for (int i = 0; i < TRUSTS; i++) {
+        double p = trust_chance(t, i), first = ((i ? bounds[i - 1] : 0) + bounds[i]) / 2;
+        if (p < first) atomic_store(&t->p[i], (int)((p + (first - p) / RECOVERY) * SURE) + 1);
+    }
+}
+
 // ---- Length --------------------------------------------------------------------------------------------------------
 
-int draft_length(const costs *c, chances *p, int rows, int length, int max) {
-    double ids = rows, reached = 1;
-    if (!costs_has(c, rows)) return 0;
-    double best = ids / known(c, rows) * LEAST_GAIN;
+int draft_best(const costs *c, int rows, const double *chance, int max, double spent, double each, double *speed) {
+    double base = rows >= 1 && rows < COSTS_MAX ? costs_known(c, rows) : 0, ids = rows, reached = 1;
     int n = 0;
+    *speed = 0;
+    if (!base) return 0;
+    *speed = ids / (base + spent);
+    double best = spent > 0 ? *speed : *speed * LEAST_GAIN;
     for (int k = 1; k <= max && rows + k <= COSTS_MAX; k++) {
-        reached *= *chance_of(p, length + k - 1);
+        reached *= chance[k - 1];
         ids += reached;
-        double speed = ids / time_of(c, rows, rows + k);
-        if (speed > best) best = speed, n = k;
+        double now = ids / (spent + k * each + costs_time(c, rows, rows + k));
+        if (now > best) *speed = best = now, n = k;
     }
     return n;
+}
+
+int draft_length(const costs *c, chances *p, int rows, int length, int max, double *speed) {
+    double chance[COSTS_MAX];
+    if (max > COSTS_MAX) max = COSTS_MAX;
+    for (int k = 0; k < max; k++) chance[k] = *chance_of(p, length + k);
+    return draft_best(c, rows, chance, max, 0, 0, speed);
 }

@@ -5,7 +5,7 @@ int gemel_model_set_isa(gemel_model *m, int isa) {
     if (!m || !gemel_isa_usable(isa)) return GEMEL_E_ARGUMENT;
     m->isa = isa;
     m->k = isa_at(isa)->k;
-    costs_forget(&m->costs);
+    costs_forget(&m->costs), costs_forget(&m->drafter_costs);
     return GEMEL_OK;
 }
 
@@ -16,7 +16,7 @@ int gemel_model_set_threads(gemel_model *m, int n_threads) {
     if (code < 0) return code;
     m->n_threads = n_threads;
     m->pace = (pace){0};
-    costs_forget(&m->costs);
+    costs_forget(&m->costs), costs_forget(&m->drafter_costs);
     return GEMEL_OK;
 }
 
@@ -34,6 +34,11 @@ int gemel_model_after_fork(gemel_model *m) {
 static int threads_used(const gemel_model *m) {
     int count = threads_count(m->pool);
     return m->n_threads < count ? m->n_threads : count;
+}
+
+static double cache_size(const gemel_model *m) {
+    gemel_model *drafter = atomic_load(&m->drafter);
+    return (double)atomic_load(&m->cache_size) + (drafter ? (double)atomic_load(&drafter->cache_size) : 0);
 }
 
 static double kv_position(const gemel_model *m, int type) {   // bytes
@@ -66,7 +71,7 @@ int gemel_model_get(const gemel_model *m, int field, double *out) {
     case GEMEL_MODEL_WEIGHT_SIZE: *out = (double)m->memory_size; break;
     case GEMEL_MODEL_KV_SIZE: *out = kv_position(m, m->kv_type); break;
     case GEMEL_MODEL_KV_TYPE: *out = m->kv_type; break;
-    case GEMEL_MODEL_CACHE_SIZE: *out = (double)atomic_load(&m->cache_size); break;
+    case GEMEL_MODEL_CACHE_SIZE: *out = cache_size(m); break;
     case GEMEL_MODEL_KV_SIZE_F32: *out = kv_position(m, GEMEL_KV_F32); break;
     case GEMEL_MODEL_KV_SIZE_F16: *out = kv_position(m, GEMEL_KV_F16); break;
     case GEMEL_MODEL_KV_SIZE_Q8_0: *out = kv_position(m, GEMEL_KV_Q8_0); break;

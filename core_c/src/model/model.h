@@ -7,6 +7,7 @@
 #include "kinds.h"
 #include "../cache/kv.h"
 #include "../draft/length.h"
+#include "../draft/ngrams.h"
 #include "../file/gguf.h"
 #include "../text/tokenizer.h"
 #include "../threads/threads.h"
@@ -203,6 +204,11 @@ typedef struct model_totals {
     int n_expert, n_expert_used, gathers_floats;   // the last: some expert reads floats, not codes
 } model_totals;
 
+struct gemel_ngrams {
+    ngrams file;
+    uint64_t vocab_hash;
+};
+
 struct workspace;
 struct text_tree;
 struct gemel_model {
@@ -247,7 +253,11 @@ struct gemel_model {
     threads *pool;
     pace pace;
     costs costs;
-    atomic_int draft;   // a gemel_draft
+    atomic_int draft;                       // a gemel_draft
+    _Atomic(gemel_model *) drafter;         // the draft model, or NULL
+    costs drafter_costs;                    // of it: rows, and an id drawn
+    _Atomic(const gemel_ngrams *) ngrams;   // or NULL
+    trust drafter_trust, ngrams_trust;
     int n_threads, owns_pool;
     const kernels *k;
     int isa;

@@ -4,48 +4,51 @@
 #include "../memory.h"
 #include "session.h"
 
+#define FORCED_SPEED 1e300   // nothing else is tried
+
 // Proposes ids that may follow those of a pass.
 typedef struct ahead_source {
-    // Write up to `max` (at least 1) ids into s->ahead.ids, and their number into n_ids. Returns how many of them to
-    // evaluate. The pass has n rows of this session, and `all` in all.
-    int (*propose)(gemel_session *s, gemel_sampler *sampler, const row *rows, int n, int all, int max);
-    void (*note)(gemel_session *s, int is_drawn);   // whether ids[at] was drawn, which was proposed
+    // Fill in p, which is zero: nothing is proposed.
+    void (*propose)(gemel_session *s, const asked_ahead *a, proposal *p);
+    void (*note)(gemel_session *s, int kind, int is_drawn);   // whether an id of this kind was drawn
 } ahead_source;
+
+static int evaluates_all(const gemel_session *s) { return atomic_load(&s->m->draft) == GEMEL_DRAFT_ALWAYS; }
 
 // ---- Text that a grammar forces: its tokens may be others --------------------------------------------------------
 
 #define FORCED_CHANCE 0.9f   // that a model draws the tokens into which gemel cuts forced text, at first
 
 // After one id, as many as pay; beside a chunk of a prompt, and where times are not known, all.
-static int propose_forced(gemel_session *s, gemel_sampler *sampler, const row *rows, int n, int all, int max) {
+static void propose_forced(gemel_session *s, const asked_ahead *asked, proposal *p) {
     ahead *a = &s->ahead;
-    (void)rows;
+    int max = a->trust && a->trust < asked->max ? a->trust : asked->max;
+    int is_measured = asked->n == 1 && costs_has(&s->m->costs, asked->all) && !evaluates_all(s);
     if (!a->forced.is_begun) chances_begin(&a->forced, FORCED_CHANCE);
-    int found = sampler_forced(sampler, a->ids, a->trust && a->trust < max ? a->trust : max), tried = found;
-    int is_measured = n == 1 && costs_has(&s->m->costs, all) && atomic_load(&s->m->draft) != GEMEL_DRAFT_ALWAYS;
-    if (found && is_measured) tried = draft_length(&s->m->costs, &a->forced, all, 1, found);
-    a->n_ids = tried || !found ? tried : 1;
-    return tried;
+    p->n = p->n_ids = sampler_forced(asked->sampler, p->ids, max);
+    for (int i = 0; i < p->n_ids; i++) p->kinds[i] = 1 + i;
+    if (p->n && is_measured) p->n = draft_length(&s->m->costs, &a->forced, asked->all, 1, p->n_ids, &p->speed);
+    p->speed = FORCED_SPEED;
 }
 
-static void note_forced(gemel_session *s, int is_drawn) {
+static void note_forced(gemel_session *s, int kind, int is_drawn) {
     ahead *a = &s->ahead;
-    chances_note(&a->forced, 1 + a->at, is_drawn);
+    chances_note(&a->forced, kind, is_drawn);
     if (!is_drawn) a->trust = a->at ? a->at : 1;
     else if (a->at + 1 == a->n) a->trust = AHEAD_MAX;
 }
 
 // ---- What followed when the end of the text occurred before ------------------------------------------------------
 
-// Bring `text` up to the session's ids and those of the n rows. 0: no memory.
-static int read_on(gemel_session *s, const row *rows, int n) {
+// Bring `text` up to the session's ids and those of the pass. 0: no memory.
+static int read_on(gemel_session *s, const asked_ahead *asked) {
     ahead *a = &s->ahead;
     repeats *t = &a->text;
-    int total = s->n_past + n;
+    int total = s->n_past + asked->n;
     for (int i = a->n_same; i < t->n; i++)
-        if (i >= total || !repeats_has(t, i, i < s->n_past ? s->ids[i] : rows[i - s->n_past].id)) repeats_close(t);
+        if (i >= total || !repeats_has(t, i, asked_id(s, asked, i))) repeats_close(t);
     for (int i = t->n; i < total; i++) {
-        if (repeats_add(t, i < s->n_past ? s->ids[i] : rows[i - s->n_past].id)) continue;
+        if (repeats_add(t, asked_id(s, asked, i))) continue;
         repeats_close(t);
         return 0;
     }
@@ -53,25 +56,44 @@ static int read_on(gemel_session *s, const row *rows, int n) {
     return 1;
 }
 
-static int propose_repeat(gemel_session *s, gemel_sampler *sampler, const row *rows, int n, int all, int max) {
+static void propose_repeat(gemel_session *s, const asked_ahead *asked, proposal *p) {
     ahead *a = &s->ahead;
-    (void)sampler;
-    int draft = atomic_load(&s->m->draft);
-    if (draft == GEMEL_DRAFT_NONE || !read_on(s, rows, n)) return 0;
-    int found = repeats_follow(&a->text, a->ids, max);
-    a->length = a->text.length;
-    if (!found) return 0;
-    int tried = draft == GEMEL_DRAFT_ALWAYS ? found : draft_length(&s->m->costs, &a->chances, all, a->length, found);
-    a->n_ids = tried ? tried : 1;
-    return tried;
+    if (!read_on(s, asked)) return;
+    p->n_ids = p->n = repeats_follow(&a->text, p->ids, asked->max);
+    for (int i = 0; i < p->n; i++) p->kinds[i] = a->text.length + i;
+    if (evaluates_all(s)) p->speed = p->n;
+    else if (p->n) p->n = draft_length(&s->m->costs, &a->chances, asked->all, a->text.length, p->n, &p->speed);
 }
 
-static void note_repeat(gemel_session *s, int is_drawn) {
-    chances_note(&s->ahead.chances, s->ahead.length + s->ahead.at, is_drawn);
+static void note_repeat(gemel_session *s, int kind, int is_drawn) { chances_note(&s->ahead.chances, kind, is_drawn); }
+
+// ---- What follows in a file of n-grams ---------------------------------------------------------------------------
+
+static void propose_ngrams(gemel_session *s, const asked_ahead *asked, proposal *p) {
+    const gemel_ngrams *g = atomic_load(&s->m->ngrams);
+    int32_t last[NGRAMS_MOST + AHEAD_MAX];
+    int total = s->n_past + asked->n, n = total < NGRAMS_MOST ? total : NGRAMS_MOST;
+    double chance[AHEAD_MAX], share;
+    if (!g) return;
+    for (int i = 0; i < n; i++) last[i] = asked_id(s, asked, total - n + i);
+    for (int32_t id; p->n_ids < asked->max && (id = ngrams_next(&g->file, last, n, &share)) >= 0;) {
+        int i = p->n_ids++;
+        p->ids[i] = last[n++] = id;
+        p->kinds[i] = trust_kind(share);
+        chance[i] = trust_chance(&s->m->ngrams_trust, p->kinds[i]);
+    }
+    if (evaluates_all(s)) p->n = p->n_ids, p->speed = p->n + 0.25;   // of as many, these before repeats
+    else if (p->n_ids) p->n = draft_best(&s->m->costs, asked->all, chance, p->n_ids, 0, 0, &p->speed);
 }
 
-static const ahead_source sources[] = {{propose_forced, note_forced}, {propose_repeat, note_repeat}};
-enum { N_SOURCES = sizeof sources / sizeof sources[0] };
+static void note_ngrams(gemel_session *s, int kind, int is_drawn) { trust_note(&s->m->ngrams_trust, kind, is_drawn); }
+
+static const ahead_source sources[GEMEL_N_SOURCES] = {
+    [GEMEL_SOURCE_FORCED] = {propose_forced, note_forced},
+    [GEMEL_SOURCE_REPEATS] = {propose_repeat, note_repeat},
+    [GEMEL_SOURCE_NGRAMS] = {propose_ngrams, note_ngrams},
+    [GEMEL_SOURCE_MODEL] = {drafter_propose, drafter_note},
+};
 
 // ---- Rows -------------------------------------------------------------------------------------------------------
 
@@ -85,7 +107,9 @@ static void drop_states(gemel_session *s) {
 }
 
 void ahead_forget(gemel_session *s) {
-    s->ahead.n = s->ahead.at = s->ahead.n_ids = 0;
+    ahead *a = &s->ahead;
+    a->n = a->at = a->now.n_ids = 0;
+    for (int i = 0; i < GEMEL_N_SOURCES; i++) a->others[i].n_ids = 0;
     drop_states(s);
 }
 
@@ -123,22 +147,38 @@ static int memory_for(gemel_session *s, int at, int n) {
     return ok;
 }
 
+// Ask the sources, and take the ids of the fastest. The others' first ids are only noted. Without drafts, only forced
+// text is evaluated ahead.
+static void choose(gemel_session *s, asked_ahead *asked) {
+    ahead *a = &s->ahead;
+    int is_off = atomic_load(&s->m->draft) == GEMEL_DRAFT_NONE, n_sources = is_off ? 1 : GEMEL_N_SOURCES;
+    a->now.n = 0;
+    for (int i = 0; i < n_sources && asked->speed < FORCED_SPEED; i++) {
+        proposal p = {0};
+        sources[i].propose(s, asked, &p);
+        if (!p.n_ids) continue;
+        int is_best = p.n && p.speed > asked->speed;
+        if (is_best && a->now.n) a->others[a->source] = a->now;
+        if (is_best) a->now = p, a->source = i, asked->speed = p.speed;
+        else a->others[i] = p;
+    }
+}
+
 int ahead_add(gemel_session *s, gemel_sampler *sampler, row *rows, int n, int room) {
     ahead *a = &s->ahead;
-    int max = most(s, n, room), found = 0;
+    int max = most(s, n, room);
     ahead_forget(s);
+    a->drafter.n_drawn = n > 1 ? 1 : a->drafter.n_drawn + 1;
     if (max < 1 || !sampler || sampler_is_mask_only(sampler)) return 0;
-    for (int i = 0; i < N_SOURCES && !a->n_ids; i++) {
-        a->source = &sources[i];
-        found = sources[i].propose(s, sampler, rows, n, s->m->n_batch - room, max);
-    }
+    choose(s, &(asked_ahead){.sampler = sampler, .rows = rows, .n = n, .all = s->m->n_batch - room, .max = max});
+    int found = a->now.n;
     if (!found || kv_reserve(&s->kv, s->n_past, s->n_past + n + found) < 0 || !memory_for(s, s->n_past + n, found)) {
         drop_states(s);
         return 0;
     }
     for (int i = 0; i < found; i++) {
         row *r = &rows[n + i];
-        *r = session_row(s, n + i, a->ids[i]);
+        *r = session_row(s, n + i, a->now.ids[i]);
         r->wanted = WANT_STREAM | WANT_LOGITS;
         if (s->states.n) r->state_in = r[-1].state_out, r->state_out = state_floats(a->states[i]);
         r->stream = a->streams + (size_t)i * (size_t)s->m->n_embd;
@@ -151,14 +191,24 @@ int ahead_add(gemel_session *s, gemel_sampler *sampler, row *rows, int n, int ro
 void ahead_keep(gemel_session *s, const row *added, int n) {
     ahead *a = &s->ahead;
     while (a->n < n && !added[a->n].bad) a->n++;   // a bad one fails when it is asked for
-    atomic_fetch_add(&a->n_proposed, a->n);
+    if (a->n) atomic_fetch_add(&a->n_proposed[a->source], a->n);
 }
 
-static int has(const ahead *a, int n, int32_t id) { return a->at < n && a->ids[a->at] == id; }
+static int has(const ahead *a, int n, int32_t id) { return a->at < n && a->now.ids[a->at] == id; }
+
+// What an id that was drawn says about those that were proposed.
+static void note(gemel_session *s, int32_t drawn) {
+    ahead *a = &s->ahead;
+    if (a->at < a->now.n_ids) sources[a->source].note(s, a->now.kinds[a->at], has(a, a->now.n_ids, drawn));
+    for (int i = 0; i < GEMEL_N_SOURCES; i++) {
+        if (a->others[i].n_ids) sources[i].note(s, a->others[i].kinds[0], a->others[i].ids[0] == drawn);
+        a->others[i].n_ids = 0;
+    }
+}
 
 int ahead_settle(gemel_session *s, int32_t drawn) {
     ahead *a = &s->ahead;
-    if (a->at < a->n_ids) a->source->note(s, has(a, a->n_ids, drawn));
+    note(s, drawn);
     if (has(a, a->n, drawn)) return 1;
     if (a->at < a->n) kv_release(&s->kv, s->n_past);
     ahead_forget(s);
@@ -177,13 +227,27 @@ int ahead_take(gemel_session *s, int32_t id) {
     s->peak = a->peaks[a->at];
     if (s->states.n) states_take(&s->states, a->states[a->at], 0);
     a->states[a->at++] = NULL;
-    atomic_fetch_add(&a->n_taken, 1);
+    a->drafter.n_drawn++;
+    atomic_fetch_add(&a->n_taken[a->source], 1);
     session_count(s, &id, 1, &r);
     return 1;
 }
 
+// ---- Counts ------------------------------------------------------------------------------------------------------
+
+int gemel_session_drafted_by(const gemel_session *s, int source, int32_t *n_taken) {
+    if (!s || source < 0 || source >= GEMEL_N_SOURCES) return GEMEL_E_ARGUMENT;
+    if (n_taken) *n_taken = atomic_load(&s->ahead.n_taken[source]) & INT32_MAX;
+    return atomic_load(&s->ahead.n_proposed[source]) & INT32_MAX;
+}
+
 int gemel_session_drafted(const gemel_session *s, int32_t *n_taken) {
+    uint32_t proposed = 0, taken = 0;
     if (!s) return GEMEL_E_ARGUMENT;
-    if (n_taken) *n_taken = atomic_load(&s->ahead.n_taken) & INT32_MAX;
-    return atomic_load(&s->ahead.n_proposed) & INT32_MAX;
+    for (int i = 0; i < GEMEL_N_SOURCES; i++) {
+        proposed += (uint32_t)atomic_load(&s->ahead.n_proposed[i]);
+        taken += (uint32_t)atomic_load(&s->ahead.n_taken[i]);
+    }
+    if (n_taken) *n_taken = (int32_t)(taken & INT32_MAX);
+    return (int)(proposed & INT32_MAX);
 }

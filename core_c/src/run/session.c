@@ -57,6 +57,7 @@ void session_drop(gemel_session *s) {
     if (atomic_fetch_sub(&s->holders, 1) > 1) return;
     preload_drop(s);
     ahead_drop(s);
+    drafter_drop(s);
     kv_close(&s->kv);
     states_close(&s->states);
     memory_free(s->logits);
@@ -96,6 +97,7 @@ int gemel_session_fork(const gemel_session *s, int n_past, gemel_session **out) 
     }
     kv_share(&to->kv, &s->kv, n_past);
     states_share(&to->states, &s->states, n_past);
+    drafter_share(to, s, n_past);
     memcpy(to->ids, s->ids, (size_t)n_past * sizeof *s->ids);
     to->n_past = n_past;
     to->has_stream = is_end && s->has_stream;
@@ -146,6 +148,7 @@ int gemel_session_truncate(gemel_session *s, int n_past) {
     if (!s || n_past < 0 || n_past > s->n_past) return GEMEL_E_ARGUMENT;
     if (kept_of(s, n_past) < n_past) return GEMEL_E_UNSUPPORTED;
     ahead_drop(s);
+    drafter_cut(s, n_past);
     if (n_past == s->n_past && !s->preload.n) return GEMEL_OK;
     preload_drop(s);
     s->n_past = n_past;

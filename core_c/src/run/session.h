@@ -17,21 +17,34 @@ typedef struct preload {   // ids that are evaluated layer by layer; they are in
 // Rows that a pass evaluates ahead: ids that a source proposes to follow are rows beside those that were asked for. A
 // step with an id that was evaluated ahead needs no pass. It draws from the same logits as it would after one, so
 // nothing except time changes.
-struct ahead_source;
-typedef struct ahead {
-    int n, at;                           // positions after n_past: of ids[at..n)
-    int n_ids;                           // of ids: those from n on were proposed, and not evaluated
-    const struct ahead_source *source;   // who proposed them
+typedef struct proposal {
+    int n_ids, n;   // ids, and how many of them to evaluate
+    double speed;   // ids per unit of time with these: the fastest source is used
     int32_t ids[AHEAD_MAX];
+    int kinds[AHEAD_MAX];   // what the source notes when one of them is drawn, or another id
+} proposal;
+
+typedef struct drafter {   // a draft model's part in this session
+    gemel_session *s;      // of the draft model, with the first of this session's ids; NULL until it is needed
+    sampler_place place;   // the sampler's, while ids are drafted
+    float *logits;         // [n_vocab], where the draft has fewer ids; NULL before
+    int n_drawn;           // ids since the last prompt
+} drafter;
+
+typedef struct ahead {
+    int n, at;                          // positions after n_past: of ids[at..n)
+    int source;                         // of the table in ahead.c: whose ids these are
+    proposal now;                       // the ids: those from n on were proposed, and not evaluated
+    proposal others[GEMEL_N_SOURCES];   // what other sources proposed first: n_ids is 1 where one did
     logits_peak peaks[AHEAD_MAX];
     float *streams, *logits[AHEAD_MAX];   // [AHEAD_MAX][n_embd], [vocab_pad]; NULL before a row needed them
     state *states[AHEAD_MAX];             // after each of ids[at..n), where the model has recurrent layers
     int trust;                            // of forced text: how many to try, fewer after ids that were not drawn
     repeats text;                         // the session's ids
     int n_same;                           // how many of these surely are
-    int length;                           // of the repeat before ids[0]
     chances chances, forced;
-    atomic_int n_proposed, n_taken;   // rows, and ids drawn of them: in all, modulo 2^31
+    drafter drafter;
+    atomic_int n_proposed[GEMEL_N_SOURCES], n_taken[GEMEL_N_SOURCES];   // rows, and ids drawn of them, modulo 2^31
 } ahead;
 
 struct gemel_session {
@@ -96,3 +109,21 @@ int ahead_take(gemel_session *s, int32_t id);
 int ahead_settle(gemel_session *s, int32_t drawn);
 void ahead_forget(gemel_session *s);   // its positions will have other ids
 void ahead_drop(gemel_session *s);     // the same, and free the memory
+
+// ---- A draft model: drafter.c ----
+
+// What a pass of a session is, for the sources of ids that may follow.
+typedef struct asked_ahead {
+    gemel_sampler *sampler;   // it draws the ids that follow
+    const row *rows;          // [n] of this session
+    int n, all, max;          // rows of the pass in all; the most ids that may be proposed
+    double speed;             // ids per unit of time without this source
+} asked_ahead;
+static inline int32_t asked_id(const gemel_session *s, const asked_ahead *a, int i) {   // of all, the pass's included
+    return i < s->n_past ? s->ids[i] : a->rows[i - s->n_past].id;
+}
+void drafter_propose(gemel_session *s, const asked_ahead *a, proposal *p);
+void drafter_note(gemel_session *s, int kind, int is_drawn);
+void drafter_cut(gemel_session *s, int n_past);   // free what the cache has of later ids
+void drafter_share(gemel_session *to, const gemel_session *from, int n_past);
+void drafter_drop(gemel_session *s);

@@ -62,6 +62,18 @@ int penalties_accept(penalties *p, int32_t id) {
     return GEMEL_OK;
 }
 
+int32_t penalties_oldest(const penalties *p) {
+    return p->held < p->capacity ? 0 : p->ring[p->head & (p->capacity - 1)];
+}
+
+void penalties_take_back(penalties *p, int32_t oldest, size_t held) {
+    int32_t *last = &p->ring[--p->head & (p->capacity - 1)];
+    if (p->last_n > 0) p->count[*last]--;
+    *last = oldest;
+    p->held = held;
+    if (p->last_n > 0 && held >= (size_t)p->last_n) p->count[latest(p, (size_t)p->last_n - 1)]++;
+}
+
 void penalties_forget(penalties *p) {
     p->head = p->held = 0;
     memset(p->count, 0, (size_t)p->n_vocab * sizeof *p->count);

@@ -48,6 +48,9 @@ int penalties_look_back(penalties *p, int last_n, int dry_last_n);   // GEMEL_E_
 int penalties_bias(penalties *p, int32_t id, float value);           // replaces an earlier one
 int penalties_breaker(penalties *p, const int32_t *ids, size_t n);
 int penalties_accept(penalties *p, int32_t id);
+// The id that the next accept overwrites, for penalties_take_back, which undoes the last accept. held: ids before it.
+int32_t penalties_oldest(const penalties *p);
+void penalties_take_back(penalties *p, int32_t oldest, size_t held);
 void penalties_forget(penalties *p);                      // the ids; biases and breakers stay
 int penalties_active(const penalties *p);                 // 0: apply would change nothing
 int penalties_may_move(const penalties *p, int32_t id);   // 0: an id with the largest logit still has it after apply

@@ -345,6 +345,51 @@ int gemel_sampler_sample(gemel_sampler *s, const float *logits) {
     return s && logits ? sampler_sample(s, logits, NULL) : GEMEL_E_ARGUMENT;
 }
 
+// ---- Ids that are only tried ----
+
+static int leave_grammar_place(const gemel_sampler *s, sampler_place *p) {
+    const matcher *m = &s->mask.m;
+    size_t size = matcher_save(m, NULL, 0);
+    if (s->mask.unique || (s->closing && s->closing->lists)) return 0;
+    if (size > p->matcher_size) {
+        uint8_t *more = malloc(size);
+        if (!more) return 0;
+        free(p->matcher);
+        p->matcher = more, p->matcher_size = size;
+    }
+    (void)matcher_save(m, p->matcher, p->matcher_size);
+    p->now = m->now, p->age = m->age, p->left = s->left, p->is_begun = s->mask.is_begun;
+    return 1;
+}
+
+int sampler_leave(gemel_sampler *s, sampler_place *p) {
+    p->n = 0;
+    p->rng = s->rng, p->mu = s->mu;
+    return !s->grammar || leave_grammar_place(s, p);
+}
+
+int sampler_try(gemel_sampler *s, sampler_place *p, int32_t id) {
+    int32_t oldest = penalties_oldest(&s->history);
+    size_t held = s->history.held;
+    int code = p->n < PLACE_IDS ? gemel_sampler_accept(s, id) : GEMEL_E_ARGUMENT;
+    if (code == GEMEL_OK) p->undo[p->n].oldest = oldest, p->undo[p->n++].held = held;
+    return code;
+}
+
+void sampler_back(gemel_sampler *s, sampler_place *p) {
+    while (p->n--) penalties_take_back(&s->history, p->undo[p->n].oldest, p->undo[p->n].held);
+    s->rng = p->rng, s->mu = p->mu;
+    if (!s->grammar) return;
+    s->left = p->left, s->mask.is_begun = p->is_begun;
+    if (s->mask.m.age == p->age) s->mask.m.now = p->now;   // its sets are still there
+    else matcher_restore(&s->mask.m, p->matcher);
+}
+
+void sampler_place_close(sampler_place *p) {
+    free(p->matcher);
+    *p = (sampler_place){0};
+}
+
 // ---- Saving ----
 // A header, the ids that penalties look back at, the oldest first, and with a grammar: its fingerprint, whether an id
 // was accepted, and the place in it. Little endian.

@@ -17,5 +17,26 @@ int sampler_open(gemel_sampler **out, const tokenizer *t);
 int sampler_sample(gemel_sampler *s, const float *logits, const logits_peak *known);
 // Up to `max` ids of the text that its grammar forces next; none without a grammar, or with GEMEL_USE_MASK_ONLY.
 int sampler_forced(gemel_sampler *s, int32_t *ids, int max);
+// To draw and accept ids that are only tried: `leave`, then up to PLACE_IDS times sampler_sample and `try`, then `back`,
+// after which the sampler draws what it would have drawn. 0 from `leave`: its grammar has lists whose items are unique,
+// or there is no memory; there is nothing to go back from.
+enum { PLACE_IDS = 16 };
+typedef struct sampler_place {
+    uint64_t rng;
+    double mu;
+    int n;   // ids tried
+    struct {
+        int32_t oldest;
+        size_t held;
+    } undo[PLACE_IDS];
+    uint32_t now, age, left;   // with a grammar
+    int is_begun;
+    uint8_t *matcher;   // what is needed when `age` has passed
+    size_t matcher_size;
+} sampler_place;   // zeros at first
+int sampler_leave(gemel_sampler *s, sampler_place *p);
+int sampler_try(gemel_sampler *s, sampler_place *p, int32_t id);   // as gemel_sampler_accept
+void sampler_back(gemel_sampler *s, sampler_place *p);
+void sampler_place_close(sampler_place *p);
 int sampler_is_mask_only(const gemel_sampler *s);   // GEMEL_USE_MASK_ONLY: nothing is to be evaluated ahead
 int sampler_n_vocab(const gemel_sampler *s);        // the number of logits it draws from

@@ -83,9 +83,10 @@ class Table:
         overrides = {**how.overrides, **table.get("overrides", {})}
         if "template" in table:
             overrides[TEMPLATE] = self._text("template")
-        how = dataclasses.replace(
-            how, overrides=overrides, **{key: table[key] for key in ("ctx", "kv_type", "threads") if key in table}
-        )
+        given: dict[str, Any] = {key: table[key] for key in ("ctx", "kv_type", "threads") if key in table}
+        if "draft" in table:
+            given["draft"] = self._placed(table["draft"])
+        how = dataclasses.replace(how, overrides=overrides, **given)
         return dataclasses.replace(
             entry, how=how, source=self.source() if "model" in table else entry.source,
             aliases=tuple(table.get("aliases", entry.aliases)), defaults=self._defaults(),
@@ -145,12 +146,12 @@ def _count(value: object) -> bool:
 KEYS: dict[str, Callable[[object], bool]] = {
     "model": _text, "aliases": _texts, "ctx": _count, "kv_type": lambda value: value in KV_TYPES, "threads": _count,
     "template": _text, "system": _text, "keep_alive": lambda value: type(value) in (int, float, str),
-    "max_tokens": _count, "stop": _texts, "sampling": _table, "overrides": _table,
+    "max_tokens": _count, "stop": _texts, "sampling": _table, "overrides": _table, "draft": _text,
 }  # fmt: skip
 WANTED = {
     "model": "a path, an address or a short name", "aliases": "a list of names", "ctx": "an integer of at least 1",
     "kv_type": "one of " + ", ".join(KV_TYPES), "threads": "an integer of at least 1", "template": "the path of a file",
     "system": "a text", "keep_alive": "a number of seconds or a duration, such as 5m",
     "max_tokens": "an integer of at least 1", "stop": "a list of texts", "sampling": "a table",
-    "overrides": "a table",
+    "overrides": "a table", "draft": "a path, an address or a short name",
 }  # fmt: skip

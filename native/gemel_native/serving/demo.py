@@ -11,7 +11,16 @@ from typing import Annotated
 import typer
 from gemel import Overrides
 
-from ..options import MODEL_HELP, ContextOption, DraftOption, IsaOption, KvTypeOption, ThreadsOption
+from ..options import (
+    MODEL_HELP,
+    ContextOption,
+    DraftOption,
+    IsaOption,
+    KvTypeOption,
+    NoDraftOption,
+    ThreadsOption,
+    draft_of,
+)
 from ..output import say
 from ..overrides import with_overrides
 from . import options
@@ -38,7 +47,8 @@ def demo(
     isa: IsaOption = None,
     ctx: ContextOption = None,
     kv_type: KvTypeOption = None,
-    draft: DraftOption = True,
+    draft: DraftOption = None,
+    no_draft: NoDraftOption = False,
     overrides: Overrides,
 ) -> None:
     """Open a page that chats with MODEL, in the browser's tab or on this machine. Ctrl-C stops the server.
@@ -54,7 +64,8 @@ def demo(
 
     settings = settings_of({"host": host, "port": port, "access_log": access_log})
     page = needed_page()
-    how = ModelOptions(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, draft=draft, overrides=overrides)
+    drafts = draft_of(draft, no_draft)
+    how = ModelOptions(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, draft=drafts, overrides=overrides)
     listening = listen(settings.host, settings.port, instead="port" not in settings.model_fields_set)
     entries = entries_of(aliases_of([model], alias, overrides), how)
     opening = models_of(entries, max_memory=None, cache_memory=settings.cache_bytes, at_once=True)

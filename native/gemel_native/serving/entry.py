@@ -30,7 +30,7 @@ class ModelOptions:
     isa: str | None = None
     ctx: int | None = None
     kv_type: KvType | None = None
-    draft: bool = True
+    draft: str | bool = True   # as gemel.open takes it
     overrides: Overrides = dataclasses.field(default_factory=dict)
 
 
@@ -90,7 +90,9 @@ def need_of(entry: Entry, budget: int, cache_memory: int | None) -> Need:
     plan = gemel.plan(
         path, n_ctx=_n_ctx(path, how), kv_type=how.kv_type, threads=how.threads, overrides=how.overrides
     )
-    one, fixed = plan.session + plan.cache, plan.total - plan.session - plan.cache
+    plans = [plan] if (draft := _plan_of_draft(how, plan.n_ctx)) is None else [plan, draft]
+    one = sum(each.session + each.cache for each in plans)
+    fixed = sum(each.total for each in plans) - one
     if fixed + max(one, cache_memory or 0) > budget:
         caches = f"{max(one, cache_memory or 0) / 1e6:,.0f} MB of KV caches"
         raise gemel.OutOfMemoryError(
@@ -99,6 +101,25 @@ def need_of(entry: Entry, budget: int, cache_memory: int | None) -> Need:
         )
     cache = max(one, min(budget // SHARE, MOST_CACHE, budget - fixed)) if cache_memory is None else cache_memory
     return Need(fixed + cache, cache)
+
+
+def _plan_of_draft(how: ModelOptions, n_ctx: int) -> gemel.Plan | None:
+    """Return what a draft model takes; None: there is none."""
+    if isinstance(how.draft, bool) or _is_draft_file(Path(how.draft)):
+        return None
+    path = str(gemel.cache.path(how.draft) or how.draft)
+    with gemel.inspect(path) as header:
+        limit = _longest_of(header, ModelOptions())
+    return gemel.plan(path, n_ctx=n_ctx if limit is None else min(n_ctx, limit), threads=how.threads)
+
+
+def _is_draft_file(path: Path) -> bool:
+    """Tell whether gemel draft-cache wrote a file, which takes little memory."""
+    try:
+        with path.expanduser().open("rb") as file:
+            return file.read(7) == b"gemelng"
+    except (OSError, ValueError, RuntimeError):
+        return False
 
 
 def open_entry(entry: Entry, *, cache: int | None, on_progress: Progress) -> ServedModel:

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 from gemel import Overrides
 
-from ..options import MODEL_HELP, ContextOption, DraftOption, IsaOption, KvTypeOption, ThreadsOption
+from ..options import (
+    MODEL_HELP,
+    ContextOption,
+    DraftOption,
+    IsaOption,
+    KvTypeOption,
+    NoDraftOption,
+    ThreadsOption,
+    draft_of,
+)
 from ..overrides import with_overrides
 from . import options
 from .packages import check_packages
@@ -39,7 +48,8 @@ def serve(
     isa: IsaOption = None,
     ctx: ContextOption = None,
     kv_type: KvTypeOption = None,
-    draft: DraftOption = True,
+    draft: DraftOption = None,
+    no_draft: NoDraftOption = False,
     overrides: Overrides,
 ) -> None:
     """Serve each MODEL through OpenAI's API and others until Ctrl-C.
@@ -67,7 +77,8 @@ def serve(
         "allowed_origins": tuple(allowed_origin) if allowed_origin else None,
     })
     folder = None if page is False else needed_page() if page else page_folder()
-    how = ModelOptions(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, draft=draft, overrides=overrides)
+    drafts = draft_of(draft, no_draft)
+    how = ModelOptions(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, draft=drafts, overrides=overrides)
     named = aliases_of(models or [], alias, overrides)
     file = None if config is None else Settings(config)
     alive = None if keep_alive is None else time_of(keep_alive)

@@ -57,9 +57,15 @@ def models_of(
             if need is None:   # what it takes is not limited, but its caches are
                 with served.model.batch(cache_memory=cache_memory) as batch:
                     cache = batch.cache_memory
-                served, need = replace(served, cache_memory=cache), Need(served.model.weight_size + cache, cache)
+                served, need = replace(served, cache_memory=cache), Need(weights_of(served.model) + cache, cache)
             models.add(entry, served, need)
         yield models
+
+
+def weights_of(model: gemel.Model) -> int:
+    """Return the bytes of a model's weights, and of its draft's."""
+    draft = model.draft
+    return model.weight_size + (draft.weight_size if isinstance(draft, gemel.Model) else 0)
 
 
 @contextmanager

@@ -73,6 +73,11 @@ POOLING_RANK = 4
 DRAFT_NONE = 0
 DRAFT_FAST = 1
 DRAFT_ALWAYS = 2
+SOURCE_FORCED = 0
+SOURCE_REPEATS = 1
+SOURCE_NGRAMS = 2
+SOURCE_MODEL = 3
+N_SOURCES = 4
 TEXT_BOS_EOS = 1
 TEXT_SPECIAL = 2
 TOKEN_NORMAL = 1
@@ -193,6 +198,11 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_model_set_threads": ("i", "pi"),
     "gemel_model_set_isa": ("i", "pi"),
     "gemel_model_set_draft": ("i", "pi"),
+    "gemel_model_draft_by": ("i", "pppz"),
+    "gemel_ngrams_open": ("i", "ppzppz"),
+    "gemel_ngrams_close": ("v", "p"),
+    "gemel_model_draft_from": ("i", "pp"),
+    "gemel_model_vocab_hash": ("i", "pp"),
     "gemel_model_after_fork": ("i", "p"),
     "gemel_model_close": ("v", "p"),
     "gemel_tokenize": ("i", "ppzipz"),
@@ -221,6 +231,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_session_eval_rows": ("i", "ppz"),
     "gemel_session_layers": ("i", "ppziip"),
     "gemel_session_drafted": ("i", "pp"),
+    "gemel_session_drafted_by": ("i", "pip"),
     "gemel_session_logits": ("p", "p"),
     "gemel_session_log_probs": ("i", "ppzp"),
     "gemel_session_likeliest": ("i", "ppz"),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from ..core.public import public
@@ -33,6 +33,7 @@ class Timings:
         first_token_s: seconds from the start to the first id
         n_drafted: ids that were evaluated ahead, because they might follow
         n_accepted: of them, those that were drawn: their steps took no pass
+        drafts: both numbers by what proposed the ids, where there were any: "grammar", "repeats", "file", "model"
     """
 
     n_prompt: int = 0
@@ -44,6 +45,7 @@ class Timings:
     first_token_s: float = 0.0
     n_drafted: int = 0
     n_accepted: int = 0
+    drafts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def prompt_tok_s(self) -> float:
@@ -171,7 +173,8 @@ class Answer:
     @property
     def timings(self) -> Timings:
         """Counts and times up to now."""
-        drafted, accepted = self.drafts.counts
+        drafts = self.drafts.counts
         return replace(
-            self._prefilled, n_decoded=self._n_decoded, decode_s=self._decode_s, n_drafted=drafted, n_accepted=accepted
-        )
+            self._prefilled, n_decoded=self._n_decoded, decode_s=self._decode_s, drafts=drafts,
+            n_drafted=sum(n for n, _ in drafts.values()), n_accepted=sum(n for _, n in drafts.values()),
+        )  # fmt: skip

@@ -78,7 +78,10 @@ class CoreModel(Closing):
         self._finalizer = weakref.finalize(self, _free, self._grammars, handle)
         self._run_lock = threading.Lock()   # held while something computes: the core runs one pass at a time anyway
         self._ends: dict[int, bool] = {}    # id -> is_eog of it, for ids that were drawn
-        self._draft = True
+        self._draft: Any = True   # as it was set
+        self._drafter: CoreModel | None = None      # the model that drafts for this one
+        self._drafts_for: CoreModel | None = None   # the model that this one drafts for
+        self._own_draft: CoreModel | None = None    # the one that open() opened
         self.name = name
         self._why = library.why
         with handle as model:
@@ -129,20 +132,25 @@ class CoreModel(Closing):
         return self._get(abi.MODEL_CACHE_SIZE)
 
     @property
-    def draft(self) -> bool:
-        """Whether generations evaluate ids ahead that may follow, where that is faster. It changes only the time.
+    def _draft_kv_size(self) -> int:
+        """Bytes of KV cache per position that a draft model's session takes beside that of this model."""
+        return 0 if self._drafter is None else self._drafter.kv_size
 
-        It can be set at any time. False: only text that a grammar forces is evaluated ahead.
+    @property
+    def draft(self) -> Any:  # noqa: ANN401
+        """What generations evaluate ahead, where that is faster: it changes only the time. It can be set at any time.
+
+        True: what followed where the end of the context occurred before. An open model of the same vocabulary, or a
+        file of gemel draft-cache (a path, or its bytes): that, and what they propose. False: only text that a grammar
+        forces. UnsupportedError, with nothing changed, for another vocabulary; it says which token differs.
         """
         return self._draft
 
     @draft.setter
-    def draft(self, on: bool) -> None:
-        is_on = flag("draft", on)
-        with self._handle as model:
-            code = self._library.call("gemel_model_set_draft", model, abi.DRAFT_FAST if is_on else abi.DRAFT_NONE)
-            check(self._library, code, f"draft={on}")
-        self._draft = is_on
+    def draft(self, draft: Any) -> None:  # noqa: ANN401
+        from .drafting import set_draft
+
+        set_draft(self, draft)
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -222,11 +230,21 @@ class CoreModel(Closing):
         """
         n_threads = pick_threads(threads)
         with self._handle, pool.at_least(self._library, n_threads):
-            self._run("gemel_model_set_threads", n_threads, where=f"threads={threads}")
+            self._tune("gemel_model_set_threads", n_threads, where=f"threads={threads}")
 
     def set_isa(self, isa: str) -> None:
         """Change the instruction set. Waits while a call in another thread computes."""
-        self._run("gemel_model_set_isa", pick_isa(self._library, isa), where=f"isa={isa!r}")
+        self._tune("gemel_model_set_isa", pick_isa(self._library, isa), where=f"isa={isa!r}")
+
+    def _tune(self, name: str, value: int | None, *, where: str) -> None:
+        """Call a function that sets how this model is computed, and the model that drafts for it."""
+        if self._drafts_for is not None:
+            raise ArgumentError(f"{where}: {self.name} drafts for {self._drafts_for.name}: set it there, for both")
+        with self._run_lock:
+            for one in (self, self._drafter):
+                if one is not None:
+                    with one._handle as model:
+                        check(self._library, self._library.call(name, model, value), where)
 
     # ---- Text -------------------------------------------------------------------------------------------------------
 
@@ -447,6 +465,8 @@ class CoreModel(Closing):
         for session in list(self._sessions):
             session.close()
         self._finalizer()
+        if self._own_draft is not None:
+            self._own_draft.close()   # freed after this one
 
     def _after_fork(self) -> None:
         self._handle.after_fork()

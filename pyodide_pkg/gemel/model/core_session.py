@@ -123,6 +123,15 @@ class CoreSession(Closing):
             n = int(self._library.call("gemel_session_drafted", session, block))
             return n, ids_of(self._library.read(block.address, 4))[0]
 
+    def _drafted_by(self) -> list[tuple[int, int]]:
+        """Return the same of each source, in the order of SOURCES in drafts.py. Any thread may ask."""
+        block, found = self._library.alloc(4), []
+        with self._handle as session:
+            for source in range(abi.N_SOURCES):
+                n = int(self._library.call("gemel_session_drafted_by", session, source, block))
+                found.append((n, ids_of(self._library.read(block.address, 4))[0]))
+        return found
+
     # ---- Life -------------------------------------------------------------------------------------------------------
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ..core.checks import flag, integer, sequence, text, wrong_type
@@ -203,6 +203,18 @@ class Model(CoreModel):
         if not isinstance(form, Form):
             raise ArgumentTypeError("pass what an answer may be: grammar, regex, choices or json_schema")
         return Grammar(self._library, form.compiled(self._library, self._handle))
+
+    def draft_cache(self, texts: Iterable[str], *, least: int = 2) -> bytes:
+        """Return a file that drafts for models of this vocabulary: which ids follow others in texts. See Model.draft.
+
+        least: keep what follows ids that occur at least so often. The texts are read once; memory is bounded.
+
+        >>> model.draft = model.draft_cache(["one two three, one two three"])
+        >>> model.draft = True
+        """
+        from .ngrams import draft_cache
+
+        return draft_cache(self, texts, least=least)
 
     def decode(self, sessions: Sequence[Session], ids: Ids) -> list[GemelError | None]:
         """Append ids[i] to sessions[i], all in one pass that reads the weights once: for many users at a time.

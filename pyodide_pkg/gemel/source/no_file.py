@@ -12,10 +12,11 @@ from .catalog import CATALOG, part_names
 from .paths import not_known
 
 CUTOFF = 0.6   # how similar a short name must be, of 1
-Use = Literal["model", "session", "chat"]   # what the file should hold
+Use = Literal["model", "session", "chat", "draft"]   # what the file should hold
 SAVED = {
     use: f"pass a file that {use}.save(path) wrote, or the bytes that save() returned" for use in ("session", "chat")
 }
+SAVED["draft"] = "pass a file that gemel draft-cache wrote, or its bytes"
 
 
 def of_kind(path: Path, kind: int, use: Use) -> str:

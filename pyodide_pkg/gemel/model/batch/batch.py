@@ -71,7 +71,7 @@ class Batch(Reading):
         self._grows = n_ctx is None   # a generation has as much as it needs
         self._take_preloaded = take_preloaded
         with Session(model, n_ctx, kv_type) as session:   # checks both
-            self.n_ctx, self.kv_type, self._position_size = session.n_ctx, session.kv_type, session.kv_size
+            self.n_ctx, self.kv_type, self._kv_size = session.n_ctx, session.kv_type, session.kv_size
         self.model = model
         self.cache_memory = default_cache() if cache_memory is None else integer(cache_memory, 0, "cache_memory")
         most = model.n_batch - Costs.LEAST   # prompts go on beside them
@@ -295,6 +295,11 @@ class Batch(Reading):
         n_texts = sum(bool(one.wants) for one in self._running)
         is_free = {True: n_texts < MAX_TEXTS, False: len(self._running) - n_texts < self.max_running}
         return lambda request: is_free[bool(request.wants)]
+
+    @property
+    def _position_size(self) -> int:
+        """Bytes of KV cache per position, with those of a draft model."""
+        return self._kv_size + self.model._draft_kv_size
 
     def _has_room(self, request: Request) -> bool:
         """Whether a request fits into the caches, beside what the running ones hold and still lack."""
