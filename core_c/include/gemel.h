@@ -202,7 +202,7 @@ typedef enum gemel_model_field {   // all non-negative integers
     GEMEL_MODEL_KV_SIZE_F16 = 25, GEMEL_MODEL_KV_SIZE_Q8_0 = 26,   // bytes of KV cache per position, of each type
     GEMEL_MODEL_KV_SIZE_F32 = 27,
     GEMEL_MODEL_KV_TYPE = 28,   // the gemel_kv_type that GEMEL_KV_DEFAULT means
-    GEMEL_MODEL_CACHE_SIZE = 29,   // bytes that the KV caches of all sessions take now, shared pages once; and those of the draft model
+    GEMEL_MODEL_CACHE_SIZE = 29,   // bytes of the KV caches of all sessions, and of the draft's, shared pages once
     GEMEL_MODEL_IS_ENCODER = 30,   // 1: each position sees its whole text; there are hidden states, but no logits
     GEMEL_MODEL_POOLING = 31,      // a gemel_pooling, as the file says it; 0: it doesn't
     GEMEL_MODEL_N_SCORES = 32,     // of gemel_model_rank; 0: the file has no classifier
@@ -245,10 +245,10 @@ typedef enum gemel_draft_source {
     GEMEL_SOURCE_MODEL = 3,     // what a draft model draws: gemel_model_draft_by
     GEMEL_N_SOURCES = 4,
 } gemel_draft_source;
-// At any time: let a smaller model of the same vocabulary draft for this one's sessions, by the sampler that draws their
-// ids. NULL: none does. It is evaluated within the calls that evaluate, and each session keeps one of the draft model.
-// Close the draft after the sessions of the model. Any thread may go on using it. GEMEL_E_UNSUPPORTED, with a sentence:
-// the vocabularies differ in more than ids that are UNUSED in one of them, or one of the two models is an encoder.
+// At any time: let a smaller model of the same vocabulary draft for this one's sessions, by the sampler that draws
+// their ids. NULL: none does. It is evaluated within the calls that evaluate, and each session keeps one of the draft
+// model. Close the draft after the sessions of the model. Any thread may go on using it. GEMEL_E_UNSUPPORTED, with a
+// sentence: the vocabularies differ in more than ids that are UNUSED in one of them, or a model is an encoder.
 GEMEL_API int gemel_model_draft_by(gemel_model *model, gemel_model *draft, char *err, size_t err_size);
 // A file of n-grams for a model's vocabulary: docs/drafts.md has the format. The bytes are copied. GEMEL_E_FORMAT: they
 // are malformed. GEMEL_E_UNSUPPORTED: they are another vocabulary's.

@@ -20,5 +20,5 @@ typedef struct ngrams {
 // Checks everything: ids must be below n_vocab. On failure, nothing is to be closed.
 int ngrams_open(ngrams *g, const uint8_t *data, size_t size, uint64_t fingerprint, int n_vocab, errors *e);
 void ngrams_close(ngrams *g);
-// What follows these n ids, by as many of the last as it knows: the id, and its share in *share, 0..1. -1: it knows none.
+// What follows these n ids, by as many of the last as it knows: the id, and its share in *share, 0..1. -1: unknown.
 int32_t ngrams_next(const ngrams *g, const int32_t *ids, int n, double *share);

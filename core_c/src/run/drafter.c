@@ -157,7 +157,7 @@ static int goes_on(const drafting *g) {
     return trust_gain(&m->drafter_trust, g->reached, speed * row) > speed * time_of_rows(g->s, g->own->m, 1);
 }
 
-// Draw ids one after another. start: when the first one's logits were asked for, by a pass of one row; negative: not so.
+// Draw ids one after another. start: when a pass of one row began that made the first one's logits; negative: none did.
 static void draft_ids(drafting *g, double start) {
     int goes = draw(g);
     for (;; goes = draw(g)) {

@@ -17,9 +17,9 @@ int sampler_open(gemel_sampler **out, const tokenizer *t);
 int sampler_sample(gemel_sampler *s, const float *logits, const logits_peak *known);
 // Up to `max` ids of the text that its grammar forces next; none without a grammar, or with GEMEL_USE_MASK_ONLY.
 int sampler_forced(gemel_sampler *s, int32_t *ids, int max);
-// To draw and accept ids that are only tried: `leave`, then up to PLACE_IDS times sampler_sample and `try`, then `back`,
-// after which the sampler draws what it would have drawn. 0 from `leave`: its grammar has lists whose items are unique,
-// or there is no memory; there is nothing to go back from.
+// To draw and accept ids that are only tried: `leave`, up to PLACE_IDS times sampler_sample and `try`, then `back`.
+// Afterwards the sampler draws what it would have drawn. 0 from `leave`: its grammar has lists whose items are
+// unique, or there is no memory; there is nothing to go back from.
 enum { PLACE_IDS = 16 };
 typedef struct sampler_place {
     uint64_t rng;

@@ -137,22 +137,6 @@ class CoreModel(Closing):
         return 0 if self._drafter is None else self._drafter.kv_size
 
     @property
-    def draft(self) -> Any:  # noqa: ANN401
-        """What generations evaluate ahead, where that is faster: it changes only the time. It can be set at any time.
-
-        True: what followed where the end of the context occurred before. An open model of the same vocabulary, or a
-        file of gemel draft-cache (a path, or its bytes): that, and what they propose. False: only text that a grammar
-        forces. UnsupportedError, with nothing changed, for another vocabulary; it says which token differs.
-        """
-        return self._draft
-
-    @draft.setter
-    def draft(self, draft: Any) -> None:  # noqa: ANN401
-        from .drafting import set_draft
-
-        set_draft(self, draft)
-
-    @property
     def tensors(self) -> list[Tensor]:
         """The file's tensor table."""
         with self._handle:

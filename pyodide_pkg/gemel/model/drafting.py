@@ -8,16 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from ..core import abi
 from ..core.checks import flag, wrong_type
 from ..core.errors import ArgumentError
 from ..core.library import ERROR_SIZE, Handle, check, pointer_at
+from .core_model import CoreModel
 
-if TYPE_CHECKING:
-    from .core_model import CoreModel
-    from .model import Model
+Opened = TypeVar("Opened", bound=CoreModel)
 
 MAGIC = b"gemelng"   # a file of n-grams begins with it
 SWITCH = "True, False, an open model, or a file of gemel draft-cache (a path, or its bytes)"
@@ -43,13 +42,13 @@ def check_draft(draft: object) -> None:
         raise wrong_type("draft", draft, WANTED)
 
 
-def use_opened(model: Model, draft: Any, open_draft: Callable[[Any], Model]) -> Model:  # noqa: ANN401
-    """Let a model that was just opened draft as `open` was told; close it if that fails. open_draft: opens a MODEL."""
+def use_opened(model: Opened, draft: Any, open_draft: Callable[[Any], CoreModel]) -> Opened:  # noqa: ANN401
+    """Set `draft` of a model that was just opened, and close it if that fails. open_draft: opens a MODEL."""
     try:
         if not _is_ready(draft):
             draft = open_draft(draft)
             model._own_draft = draft
-        model.draft = draft
+        set_draft(model, draft)
     except BaseException:
         model.close()
         raise
@@ -57,14 +56,14 @@ def use_opened(model: Model, draft: Any, open_draft: Callable[[Any], Model]) -> 
 
 
 async def use_opened_async(
-    model: Model, draft: Any, open_draft: Callable[[Any], Awaitable[Model]],  # noqa: ANN401
-) -> Model:  # fmt: skip
+    model: Opened, draft: Any, open_draft: Callable[[Any], Awaitable[CoreModel]],  # noqa: ANN401
+) -> Opened:  # fmt: skip
     """As use_opened."""
     try:
         if not _is_ready(draft):
             draft = await open_draft(draft)
             model._own_draft = draft
-        model.draft = draft
+        set_draft(model, draft)
     except BaseException:
         model.close()
         raise
@@ -72,15 +71,11 @@ async def use_opened_async(
 
 
 def _is_ready(draft: object) -> bool:
-    from .core_model import CoreModel
-
     return isinstance(draft, bool | CoreModel) or hasattr(draft, "dtype") or is_ngrams(draft)
 
 
 def set_draft(model: CoreModel, draft: object) -> None:
-    """See CoreModel.draft. After an error, all is as it was."""
-    from .core_model import CoreModel
-
+    """See Model.draft. After an error, all is as it was."""
     if isinstance(draft, CoreModel):
         _draft_by(model, draft)
     elif is_ngrams(draft):

@@ -75,6 +75,22 @@ class Model(CoreModel):
         self._preloaded: Session | None = None   # what open(prompt=...) evaluated, until a generation continues it
         super().__init__(library, handle, name, overrides)
 
+    @property
+    def draft(self) -> Any:  # noqa: ANN401
+        """What generations evaluate ahead, where that is faster: it changes only the time. It can be set at any time.
+
+        True: what followed where the end of the context occurred before. An open model of the same vocabulary, or a
+        file of gemel draft-cache (a path, or its bytes): that, and what they propose. False: only text that a grammar
+        forces. UnsupportedError, with nothing changed, for another vocabulary; it says which token differs.
+        """
+        return self._draft
+
+    @draft.setter
+    def draft(self, draft: Any) -> None:  # noqa: ANN401
+        from .drafting import set_draft
+
+        set_draft(self, draft)
+
     def session(self, n_ctx: int | None = None, *, kv_type: KvType | None = None) -> Session:
         """Open a session of at most `n_ctx` ids; default min(the file's, 4096).
 
