@@ -39,7 +39,12 @@ __all__ = [
 MOMENT = (1980, 1, 1, 0, 0, 0)   # the first that a zip file can name
 DESKTOP = ("entry_points.txt",)  # of the .dist-info folder
 CORE = "gemel/_core/"
-PLAIN = ("gemel/__init__.py", "gemel/core/")   # Python that finds the rest, in core/packed.py
+PLAIN = tuple(   # Python that finds the rest, or what was compiled of it before
+    f"{name}.py" for name in (
+        "gemel/__init__", "gemel/_open", "gemel/core/__init__", "gemel/core/abi", "gemel/core/errors",
+        "gemel/core/packed", "gemel/core/public", "gemel/tab/__init__", "gemel/tab/kept_code", "gemel_web/__init__",
+    )
+)  # fmt: skip
 # All modules: seven that are alike take little more room than two. In the order of need, since what lies behind a
 # module is not unpacked for it.
 PACKED = (
@@ -82,11 +87,8 @@ def compressed(data: bytes) -> bytes:
 
 
 def pack_python(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Return a wheel's files with gemel's Python in python.xz: a zip file that is compressed as a whole."""
-    packed = [
-        name for name in sorted(files)
-        if name.startswith("gemel/") and name.endswith(".py") and not name.startswith(PLAIN)
-    ]  # fmt: skip
+    """Return a wheel's files with their Python in python.xz: a zip file that is compressed as a whole."""
+    packed = [name for name in sorted(files) if name.endswith(".py") and name not in PLAIN]
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as inner:
         for name in packed:

@@ -18,7 +18,7 @@ from importlib import import_module as _import_module
 
 from .core import packed as _packed
 
-__path__ += _packed.folders()   # before all others are imported
+_packed.install()   # before all others are imported
 
 from .core.errors import (
     AnswerError,

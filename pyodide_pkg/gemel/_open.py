@@ -1,6 +1,7 @@
 """MODEL becomes a Model: _desktop.py or tab/opening.py gets the bytes of this host, and model/opening.py loads them.
 
-A tab starts to download before it imports what reads the file, so nothing of that is imported here.
+A tab starts to download before it imports what reads the file, and to import after it has read what was compiled
+before, so nothing of gemel is imported here.
 """
 
 from __future__ import annotations
@@ -85,11 +86,14 @@ async def open_async(
 
     Cancelling the task ends the loading and frees its memory.
     """
-    _check_draft(draft)
     if sys.platform == "emscripten":
+        from .tab import kept_code
+
+        await kept_code.restore()
         from .tab.opening import open_in_tab_async as open_here
     else:
         from ._desktop import open_on_desktop_async as open_here
+    _check_draft(draft)
 
     opened = await open_here(
         model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache, overrides=overrides

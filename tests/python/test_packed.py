@@ -1,85 +1,105 @@
-"""The modules of a tab's wheel, which are in one compressed archive."""
+"""The modules of a tab's wheel, which are in one compressed archive and imported from memory."""
 
 from __future__ import annotations
 
+import inspect
 import io
 import lzma
+import sys
+import traceback
 import zipfile
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import gemel
 import pytest
 from gemel.core import packed
 
+FILES = {
+    "gemel/zz_one.py": "x = 1\n",
+    "gemel/zz_room/__init__.py": "from . import two\n",
+    "gemel/zz_room/two.py": "def fail():\n    raise ValueError('two')\n",
+}
 
-def archive(text: str) -> bytes:
-    """Return an archive of one module, compressed."""
+
+def compressed(files: dict[str, str]) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as made:
-        made.writestr("gemel/one.py", text)
+        for name, text in files.items():
+            made.writestr(name, text)
     return lzma.compress(stream.getvalue())
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder _core/ with an archive."""
-    core = tmp_path / "_core"
-    core.mkdir()
-    (core / "python.xz").write_bytes(archive("x = 1\n"))
-    monkeypatch.setattr(packed, "FOLDER", core)
-    return core
+def file(tmp_path: Path) -> Iterator[Path]:
+    """An archive of FILES; what was imported from it is forgotten."""
+    made = tmp_path / "site" / "gemel" / "_core" / "python.xz"
+    made.parent.mkdir(parents=True)
+    made.write_bytes(compressed(FILES))
+    made.with_name("packed.xz").write_bytes(b"")
+    before, finders = set(sys.modules), list(sys.meta_path)
+    yield made
+    sys.meta_path[:] = finders
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+    for name in ("zz_one", "zz_room"):
+        vars(gemel).pop(name, None)
 
 
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+@pytest.fixture
+def archive(file: Path) -> packed.Archive:
+    """The archive, where Python looks."""
+    made = packed.Archive(file)
+    sys.meta_path.append(made)
+    return made
 
 
 def test_a_desktop_has_no_archive() -> None:
-    assert packed.folders() == []
+    assert packed.archive is None
 
 
-def test_the_archive_is_unpacked_once(folder: Path) -> None:
-    (found,) = packed.folders()
-    module = Path(found, "one.py")
-    assert module.parents[2] == folder
-    assert module.read_text() == "x = 1\n"
-    module.write_text("x = 2\n")
-    assert packed.folders() == [found]
-    assert module.read_text() == "x = 2\n"
-    assert names(folder) == [module.parents[1].name, "python.xz"]
+def test_modules_and_packages_are_imported(archive: packed.Archive, file: Path) -> None:
+    assert import_module("gemel.zz_one").x == 1
+    room = import_module("gemel.zz_room")
+    assert room.two.__name__ == "gemel.zz_room.two"
+    assert room.__file__ == str(file.parents[2] / "gemel" / "zz_room" / "__init__.py")
+    assert [archive.is_package(name) for name in ("gemel.zz_one", "gemel.zz_room")] == [False, True]
+    with pytest.raises(ModuleNotFoundError, match="gemel.zz_three"):
+        import_module("gemel.zz_three")
+    assert archive.find_spec("json.zz_one") is None
 
 
-def test_another_archive_in_the_same_place_is_unpacked_too(folder: Path) -> None:
-    before = packed.folders()
-    (folder / "python.xz").write_bytes(archive("x = 3\n"))
-    (found,) = packed.folders()
-    assert [found] != before
-    assert Path(found, "one.py").read_text() == "x = 3\n"
+def test_tracebacks_have_the_lines(archive: packed.Archive) -> None:
+    two = import_module("gemel.zz_room.two")
+    with pytest.raises(ValueError, match="two") as caught:
+        two.fail()
+    assert "raise ValueError('two')" in "".join(traceback.format_exception(caught.value))
+    assert inspect.getsource(two) == FILES["gemel/zz_room/two.py"] == archive.get_source("gemel.zz_room.two")
 
 
-def test_where_nothing_can_be_written_the_archive_is_unpacked_elsewhere(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    extract = zipfile.ZipFile.extractall
-
-    def refuse(archive: zipfile.ZipFile, path: Path) -> None:
-        if folder in path.parents:
-            path.mkdir()
-            raise OSError("read-only")
-        extract(archive, path)
-
-    monkeypatch.setattr(zipfile.ZipFile, "extractall", refuse)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    (found,) = packed.folders()
-    assert Path(found).parents[2] == tmp_path
-    assert Path(found, "one.py").read_text() == "x = 1\n"
-    assert names(folder) == ["python.xz"]
+def test_what_was_compiled_before_is_neither_unpacked_nor_compiled(archive: packed.Archive, file: Path) -> None:
+    archive.get_code("gemel.zz_one")
+    later = packed.Archive(file)
+    later.code = {"gemel/zz_one.py": archive.code["gemel/zz_one.py"]}
+    file.write_bytes(b"")   # it has been read
+    later.packed = b"not an archive"
+    sys.meta_path[-1] = later
+    assert import_module("gemel.zz_one").x == 1
+    with pytest.raises(gemel.LibraryError):
+        import_module("gemel.zz_room")
 
 
-def test_a_damaged_archive_is_an_error_that_names_it(folder: Path) -> None:
-    whole = (folder / "python.xz").read_bytes()
+def test_another_wheel_has_another_version(archive: packed.Archive, file: Path) -> None:
+    file.with_name("packed.xz").write_bytes(b"other")
+    versions = {archive.version, packed.Archive(file).version}
+    file.write_bytes(compressed({}))
+    assert len(versions | {packed.Archive(file).version}) == 3
+
+
+def test_a_damaged_archive_is_an_error_that_names_it(file: Path) -> None:
+    whole = file.read_bytes()
     for broken in (whole[:-8], whole[:40], b"PK" + whole, lzma.compress(b"no archive")):
-        (folder / "python.xz").write_bytes(broken)
+        file.write_bytes(broken)
         with pytest.raises(gemel.LibraryError, match=r"python\.xz can't be unpacked .*reinstall gemel"):
-            packed.folders()
-        assert names(folder) == ["python.xz"]
+            packed.Archive(file).sources()

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from email.parser import BytesParser
 from pathlib import Path
 
+import backend
 import building
 import pyodide_files
 import pyodide_wheel
@@ -46,7 +47,7 @@ def python_of(files: dict[str, bytes]) -> dict[str, bytes]:
         inside = {name: archive.read(name) for name in archive.namelist()}
     outside = {name: data for name, data in files.items() if name.endswith(".py")}
     assert not inside.keys() & outside.keys()
-    assert all(name.startswith(("gemel/__init__.py", "gemel/core/", "gemel_web/")) for name in outside)
+    assert outside.keys() == set(backend.PLAIN)
     return inside | outside
 
 

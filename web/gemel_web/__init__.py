@@ -8,6 +8,8 @@ models.
 
 from __future__ import annotations
 
+import gemel as _gemel  # noqa: F401   # first: in a tab, it finds the modules of this package
+
 from .app import create_app
 from .config import Config
 from .models import ServedModel

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..core.errors import LibraryError
 from ..core.shared import FOLDER
+from . import kept_code
 
 _base_url: str | None = None
 _blobs: dict[str, str] = {}   # name -> Blob URL, which all workers of one script share
@@ -30,11 +31,13 @@ def data(name: str) -> bytes:
     import lzma  # here: only a tab needs it
 
     try:
+        if name in kept_code.modules:
+            return kept_code.modules[name]
         if name in _packed() and not (FOLDER / name).is_file():
             offset, size = _packed()[name]
             with lzma.open(FOLDER / "packed.xz") as stream:
                 stream.seek(offset)
-                return stream.read(size)
+                return kept_code.note(name, stream.read(size))
         return (FOLDER / name).read_bytes()
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise LibraryError(
@@ -81,8 +84,8 @@ def start_worker(name: str) -> Any:  # noqa: ANN401
         raise refused(name, str(error)) from error
 
 
-async def first_message(worker: Any, name: str) -> Any:  # noqa: ANN401
-    """Wait for a new worker's first message and return its data; LibraryError when the script could not start."""
+def first_message(worker: Any, name: str) -> asyncio.Future[Any]:  # noqa: ANN401
+    """Return a future of the data of a new worker's first message; LibraryError when the script could not start."""
     from pyodide.ffi import create_proxy
 
     arrived: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -96,14 +99,16 @@ async def first_message(worker: Any, name: str) -> Any:  # noqa: ANN401
             arrived.set_exception(refused(name, getattr(event, "message", None) or "the script could not be loaded"))
 
     listeners = {"message": create_proxy(on_message), "error": create_proxy(on_error)}
-    for kind, listener in listeners.items():
-        worker.addEventListener(kind, listener)
-    try:
-        return await arrived
-    finally:
+
+    def remove(_: asyncio.Future[Any]) -> None:
         for kind, listener in listeners.items():
             worker.removeEventListener(kind, listener)
             listener.destroy()
+
+    for kind, listener in listeners.items():
+        worker.addEventListener(kind, listener)
+    arrived.add_done_callback(remove)
+    return arrived
 
 
 def refused(name: str, why: str) -> LibraryError:

@@ -125,9 +125,16 @@ async def start(name: str, threads: int | None) -> JsLibrary:
 async def _grown(name: str, threads: int | None) -> JsLibrary:
     wanted = features.default_threads() if threads is None else threads
     library = _engines.get(name)
-    if library is None or library.failure:
-        library = _engines[name] = await _boot(name)
-    await _hire(library, wanted - 1)
+    workers: list[_Worker] = []
+    try:
+        if library is None or library.failure:
+            workers = [_Worker() for _ in range(wanted - 1)]   # they start while the module is compiled
+            await asyncio.sleep(0)
+            library = _engines[name] = await _boot(name)
+        await _hire(library, wanted - 1, workers)
+    finally:
+        for worker in workers:   # what was not hired, after an error
+            worker.end()
     return library
 
 
@@ -205,36 +212,54 @@ async def _boot(name: str) -> JsLibrary:
     return library
 
 
-async def _hire(library: JsLibrary, wanted: int) -> None:
-    """Start workers until those in the pool and those that wait are `wanted`."""
+class _Worker:
+    """A web worker that starts, and what it will say first."""
+
+    def __init__(self) -> None:
+        self.worker = assets.start_worker(WORKER)
+        self.answer = assets.first_message(self.worker, WORKER)
+
+    def end(self) -> None:
+        self.answer.cancel()
+        if self.answer.done() and not self.answer.cancelled():
+            self.answer.exception()   # retrieved, so that the event loop does not report it
+        self.worker.terminate()
+
+
+async def _hire(library: JsLibrary, wanted: int, started: list[_Worker]) -> None:
+    """Start workers until those in the pool and those that wait are `wanted`. started: those to take first."""
     missing = wanted - library.call("gemel_engine_parked") - (pool.count(library) - 1)
     if missing <= 0:
         return
-    done = await asyncio.gather(*(_hire_one(library) for _ in range(missing)), return_exceptions=True)
+    workers = [started.pop() if started else None for _ in range(missing)]
+    done = await asyncio.gather(*(_hire_one(library, worker) for worker in workers), return_exceptions=True)
     for result in done:
         if isinstance(result, BaseException):
             raise result
 
 
-async def _hire_one(library: JsLibrary) -> None:
+async def _hire_one(library: JsLibrary, started: _Worker | None) -> None:
     import js
     from pyodide.ffi import to_js
 
     seat = library.call("gemel_engine_seat")
     if seat < 0:
+        if started is not None:
+            started.end()
         raise ThreadError(f"there is no room for more than {len(library.workers)} workers: use fewer threads")
-    worker = None
+    worker = started
     try:
-        worker = assets.start_worker(WORKER)
+        if worker is None:
+            worker = _Worker()
         stack = library.number(library.call("gemel_engine_stack", seat))
         parts = {"module": library.module, "memory": library.memory, "seat": seat, "stack": stack}
-        worker.postMessage(to_js(parts, dict_converter=js.Object.fromEntries))
-        answer = await assets.first_message(worker, WORKER)
+        worker.worker.postMessage(to_js(parts, dict_converter=js.Object.fromEntries))
+        answer = await worker.answer
         if answer != "parked":
             raise ThreadError(f"a worker of the threaded engine could not start: {answer}")
     except BaseException:
         if worker is not None:
-            worker.terminate()
+            worker.end()
         library.engine_call("gemel_engine_unseat", seat)
         raise
-    library.workers.append(worker)
+    library.workers.append(worker.worker)

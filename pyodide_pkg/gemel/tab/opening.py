@@ -49,7 +49,7 @@ UNREACHABLE = (     # how a text begins that is no path and no address for a tab
 READERS = (
     "core.slots", "text.ids", "model.gguf", "model.kv", "model.overrides", "model.sampling", "model.grammar",
     "model.call_options", "model.core_model", "model.core_session", "model.sampler", "model.turn", "model.answer",
-    "model.stages", "model.generation", "model.session", "model.model", "model.loader", "model.opening",
+    "model.stages", "model.generation", "model.session", "model.model", "model.loader", "model.opening", "dialect.rows",
 )  # fmt: skip
 _models_url: str | None = None
 _uncached: WeakKeyDictionary[Model, str] = WeakKeyDictionary()   # why the downloads of models are not cached
@@ -89,7 +89,7 @@ async def open_in_tab_async(
         from ..model.overrides import check_overrides
 
         given = check_overrides(overrides)
-    ready = asyncio.ensure_future(_get_ready(threads, size_of(model)))
+    ready = asyncio.ensure_future(_get_ready(threads, size_of(model), keep=cache))
     try:
         return await _open(
             model, ready, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache,
@@ -141,14 +141,18 @@ async def _open(
     raise SourceError(f"{named(model)} changed while it was downloaded, {CHANGES} times: try again later")
 
 
-async def _get_ready(threads: int | None, size: int | None) -> None:
-    """Start the engine and import what reads a model, while its first bytes are fetched."""
+async def _get_ready(threads: int | None, size: int | None, *, keep: bool) -> None:
+    """Start the engine and import what reads a model, while its first bytes are fetched. keep: what was compiled."""
     from . import engine
 
     engine.start_early(threads, size)
     for name in READERS:
         await asyncio.sleep(0)   # workers start, and messages arrive, only between Python's steps
         import_module(f"gemel.{name}")
+    if keep:
+        from . import kept_code
+
+        await kept_code.keep()
 
 
 def open_in_tab(

@@ -6,11 +6,11 @@ import { answer } from "./worker.js";
 
 const PROGRAM = `
 import gemel
-from gemel.tab import features
 
 async def open_model(url, threads, engine, relaxed, prompt, ends):
     global model, banned
     if not relaxed:
+        from gemel.tab import features
         features.has_relaxed_simd = lambda: False
     if engine == "threads":
         await gemel.browser.start(threads)
@@ -38,7 +38,8 @@ async function start() {
 
 async function open(url, { wheel, threads, engine = "", relaxed = true, prompt = undefined, ends }) {
     const called = performance.now();
-    await pyodide.loadPackage(new URL(wheel, self.location.href).href, { messageCallback() {} });
+    const site = pyodide.runPython("import sysconfig; sysconfig.get_path('purelib')");
+    pyodide.unpackArchive(await (await fetch(wheel)).arrayBuffer(), "whl", { extractDir: site }); // as gemel.js does
     await pyodide.runPythonAsync(PROGRAM);
     const install = performance.now() - called;
     const address = new URL(url, self.location.href).href;
