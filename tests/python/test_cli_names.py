@@ -154,7 +154,7 @@ def test_no_draft_opens_the_model_without_drafts(file: Path, command: str, monke
     send = gemel.Chat.send
 
     def noted(chat: gemel.Chat, *given: Any, **options: Any) -> gemel.Generation:  # noqa: ANN401
-        drafts.append(chat.session.model.draft)
+        drafts.append(chat.model.draft)
         return send(chat, *given, **options)
 
     monkeypatch.setattr(gemel.Chat, "send", noted)
