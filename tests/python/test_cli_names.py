@@ -154,7 +154,8 @@ def test_no_draft_opens_the_model_without_drafts(file: Path, command: str, monke
     send = gemel.Chat.send
 
     def noted(chat: gemel.Chat, *given: Any, **options: Any) -> gemel.Generation:  # noqa: ANN401
-        drafts.append(chat.model.draft)
+        opened: Any = chat.model
+        drafts.append(opened.draft)
         return send(chat, *given, **options)
 
     monkeypatch.setattr(gemel.Chat, "send", noted)
