@@ -175,6 +175,17 @@ def test_a_grammar_is_freed_when_its_last_generation_has_ended(model: gemel.Mode
         model.generate("the", grammar=grammar)
 
 
+@pytest.mark.parametrize("depth", [0, 1, 500, 1500, 2000, 30_000])
+def test_a_text_may_be_deep_whatever_its_length(bare: gemel.Model, depth: int) -> None:
+    """A short text is read in little memory, and again in all of it if that is not enough."""
+    text = "(" * depth + "x" + ")" * depth
+    with bare.grammar('root ::= "(" root ")" | "x"') as grammar:
+        assert grammar.matches(text)
+        assert grammar.begins(text[:-1])
+        assert not grammar.matches(text[:-1])
+        assert not grammar.begins(text + ")")
+
+
 def test_a_grammar_of_another_model_is_refused(tiny_model: Callable[..., gemel.Model]) -> None:
     one, other = tiny_model(), tiny_model(seed=2)
     with other.grammar(regex="a") as grammar, pytest.raises(gemel.ArgumentError, match="another model's"):

@@ -25,7 +25,7 @@ int mask_open(mask *k, const gemel_grammar *g, int is_message) {
                 .loop_from = MASK_LOOP_FROM};
     int ok = 1;
     size_t slot = k->n_words + MASK_HOLES, all = slot * (MASK_SLOTS + 1) + k->n_words * MASK_WHOLES;
-    int code = matcher_open(&k->m, r);
+    int code = matcher_open(&k->m, r, 0);
     k->memory = array_new(all, sizeof *k->memory);
     k->bits = array_zero(k->n_words, sizeof *k->bits), k->is_wide = array_zero(r->n_states, 1);
     k->path = array_new(depth, sizeof *k->path), k->rows = array_new(depth, sizeof *k->rows);
@@ -33,7 +33,7 @@ int mask_open(mask *k, const gemel_grammar *g, int is_message) {
     k->row = array_new(k->n_words, sizeof *k->row);
     for (int i = 0; i < TREE_PARTS; i++)
         if (g->twins[i].top) ok &= (k->twin_of[i] = array_zero(SETS_MAX, sizeof(uint32_t))) != NULL;
-    if (r->is_endless) ok &= (k->unique = array_new(1, sizeof *k->unique)) && unique_open(k->unique);
+    if (r->is_endless) ok &= (k->unique = array_new(1, sizeof *k->unique)) && unique_open(k->unique, &k->m);
     if (code) return code;
     if (!k->memory || !k->bits || !k->is_wide || !k->path || !k->rows || !k->text || !k->loops || !k->starts ||
         !k->row || !ok)

@@ -8,25 +8,21 @@
 enum {
     ROWS_MAX = 1 << 11,
     WORK_MAX = 1 << 25,
-    // A place takes at most half of the memory. It is looked at when three quarters are in use: so a quarter is used
-    // before that happens again.
-    SETS_KEPT = SETS_MAX / 2,
-    ENTRIES_KEPT = ENTRIES_MAX / 2,
 };
 
-int matcher_open(matcher *m, const rules *r) {
+int matcher_open(matcher *m, const rules *r, int shift) {
     size_t n = r->n_states;
-    *m = (matcher){.r = r, .work_max = WORK_MAX};
-    int ok = stacks_open(&m->s);
-    m->row_of = array_zero(SETS_MAX, sizeof *m->row_of);
-    m->rows = array_zero((size_t)ROWS_MAX * (size_t)r->n_classes, sizeof *m->rows);
+    *m = (matcher){.r = r, .work_max = WORK_MAX, .rows_max = ROWS_MAX >> shift / 2};
+    int ok = stacks_open(&m->s, shift);
+    m->row_of = array_zero(stacks_sets_max(&m->s), sizeof *m->row_of);
+    m->rows = array_zero((size_t)m->rows_max * (size_t)r->n_classes, sizeof *m->rows);
     m->stamp = array_zero(n, sizeof *m->stamp), m->value = array_zero(n, sizeof *m->value);
     m->seen = array_zero(n, sizeof *m->seen), m->touched = array_new(n, sizeof *m->touched);
     m->queue = array_new(n, sizeof *m->queue), m->walk = array_new(n, sizeof *m->walk);
     m->queued = array_zero(n, 1), m->result = array_new(n, sizeof *m->result);
     m->frame_stamp = array_zero(r->n_rules, sizeof *m->frame_stamp);
     m->frames = array_zero(r->n_rules, sizeof *m->frames), m->heap = array_new(r->n_rules, sizeof *m->heap);
-    m->numbers = array_new(SETS_MAX, sizeof *m->numbers);
+    m->numbers = array_new(stacks_sets_max(&m->s), sizeof *m->numbers);
     if (!ok || !m->row_of || !m->rows || !m->stamp || !m->value || !m->seen || !m->touched || !m->queue || !m->walk ||
         !m->queued || !m->result || !m->frame_stamp || !m->frames || !m->heap || !m->numbers)
         return GEMEL_E_MEMORY;
@@ -208,7 +204,7 @@ static uint32_t step(matcher *m, uint32_t set, uint8_t byte) {
 
 uint32_t *matcher_row(matcher *m, uint32_t set) {
     if (!m->row_of[set]) {
-        if (m->n_rows == ROWS_MAX) return NULL;
+        if (m->n_rows == m->rows_max) return NULL;
         m->row_of[set] = ++m->n_rows;
     }
     return m->rows + (size_t)(m->row_of[set] - 1) * (size_t)m->r->n_classes;
@@ -252,22 +248,24 @@ uint32_t matcher_step_edge(matcher *m, const id_edge *e, uint32_t under) {
 }
 
 static void forget_rows(matcher *m) {
-    memset(m->row_of, 0, SETS_MAX * sizeof *m->row_of);
+    memset(m->row_of, 0, stacks_sets_max(&m->s) * sizeof *m->row_of);
     memset(m->rows, 0, (size_t)m->n_rows * (size_t)m->r->n_classes * sizeof *m->rows);
     m->n_rows = 0;
 }
 
+// A place takes at most half of the memory. It is looked at when three quarters are in use: so a quarter is used before
+// that happens again.
 void matcher_tidy(matcher *m, int all) {
     stacks *s = &m->s;
+    const uint32_t sets = stacks_sets_max(s), entries = stacks_entries_max(s);
     m->work = s->work = 0;
-    if (all || s->is_full || s->n_sets > SETS_KEPT + SETS_MAX / 4 ||
-        s->first[s->n_sets] > ENTRIES_KEPT + ENTRIES_MAX / 4) {
+    if (all || s->is_full || s->n_sets > sets / 4 * 3 || s->first[s->n_sets] > entries / 4 * 3) {
         forget_rows(m);
         m->now = stacks_keep(s, m->now);
         m->age++;
         for (uint32_t q; m->n_queue;) q = m->queue[--m->n_queue], m->queued[q] = 0;   // of a step that was given up
-        s->is_full = s->n_sets > SETS_KEPT || s->first[s->n_sets] > ENTRIES_KEPT;
-    } else if (m->n_rows > ROWS_MAX / 4 * 3) forget_rows(m);
+        s->is_full = s->n_sets > sets / 2 || s->first[s->n_sets] > entries / 2;
+    } else if (m->n_rows > m->rows_max / 4 * 3) forget_rows(m);
 }
 
 // ---- Saving --------------------------------------------------------------------------------------------------------
@@ -305,7 +303,7 @@ size_t matcher_save(const matcher *m, uint8_t *data, size_t capacity) {
 int matcher_check(const matcher *m, const uint8_t *data, size_t size) {
     size_t words = size / sizeof(uint32_t), at = 1, total = 0;
     uint32_t n = words ? u32_at(data) : 0;
-    if (size % 8 || !words || !n || n >= SETS_MAX) return 0;
+    if (size % 8 || !words || !n || n >= stacks_sets_max(&m->s)) return 0;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t count = at < words ? u32_at(data + 4 * at) : 0, before = 0;
         if (!count || count > (words - at - 1) / 2) return 0;
@@ -321,7 +319,7 @@ int matcher_check(const matcher *m, const uint8_t *data, size_t size) {
         }
     }
     if (at % 2) at += u32_at(data + 4 * at) == 0;
-    return at == words && total <= ENTRIES_MAX;
+    return at == words && total <= stacks_entries_max(&m->s);
 }
 
 // Sets that are equal get one number, so numbers may differ from those saved.

@@ -9,9 +9,9 @@ typedef struct matcher {
     const rules *r;
     stacks s;
     uint32_t now;       // what was read so far leads to this set; NO_SET: to nothing
-    uint32_t *row_of;   // [SETS_MAX] 1 + the row of a set, 0: none
-    uint32_t *rows;     // [ROWS_MAX][n_classes] 1 + the set after a byte of the class, 0: not known
-    uint32_t n_rows;
+    uint32_t *row_of;   // [stacks_sets_max] 1 + the row of a set, 0: none
+    uint32_t *rows;     // [rows_max][n_classes] 1 + the set after a byte of the class, 0: not known
+    uint32_t n_rows, rows_max;
     uint32_t age;              // counts how often sets were forgotten: their numbers are valid for one age
     uint64_t work, work_max;   // steps since `tidy`, and how many there may be
     int is_repeat;             // of a step: the item that it ends was in its list before
@@ -25,10 +25,11 @@ typedef struct matcher {
     uint32_t *heap;                   // [n_rules] called rules, by order
     uint32_t n_heap;
     entry *result;       // [n_states]
-    uint32_t *numbers;   // [SETS_MAX] of sets that are saved
+    uint32_t *numbers;   // [stacks_sets_max] of sets that are saved
 } matcher;
 
-int matcher_open(matcher *m, const rules *r);   // at the beginning of the root; GEMEL_E_MEMORY: close it, too
+// At the beginning of the root. shift: of its stacks. GEMEL_E_MEMORY: close it, too.
+int matcher_open(matcher *m, const rules *r, int shift);
 void matcher_close(matcher *m);
 void matcher_begin(matcher *m);   // back to the beginning
 // The set after a byte of a class. NO_SET: none, or m->s.is_full or over its work.

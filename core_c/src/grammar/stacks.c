@@ -10,12 +10,16 @@ enum {
     PAIRS_MAX = 1 << 15,   // pairs that wait for the unions under them
 };
 
-int stacks_open(stacks *s) {
-    s->entries = malloc(ENTRIES_MAX * sizeof *s->entries);
-    s->first = malloc((SETS_MAX + 1) * sizeof *s->first);
-    s->slots = calloc(SLOTS, sizeof *s->slots);
-    s->unions = calloc(UNIONS, sizeof *s->unions);
-    s->pairs = malloc(2 * PAIRS_MAX * sizeof *s->pairs);
+static uint32_t slots_of(const stacks *s) { return SLOTS >> s->shift; }
+static uint32_t unions_of(const stacks *s) { return UNIONS >> s->shift; }
+
+int stacks_open(stacks *s, int shift) {
+    s->shift = shift;
+    s->entries = malloc(stacks_entries_max(s) * sizeof *s->entries);
+    s->first = malloc((stacks_sets_max(s) + 1) * sizeof *s->first);
+    s->slots = calloc(slots_of(s), sizeof *s->slots);
+    s->unions = calloc(unions_of(s), sizeof *s->unions);
+    s->pairs = malloc(2 * (PAIRS_MAX >> shift) * sizeof *s->pairs);
     s->n_sets = 1, s->n_unions = 0, s->is_full = 0;
     if (!s->entries || !s->first || !s->slots || !s->unions || !s->pairs) return 0;
     s->first[0] = s->first[1] = 0;
@@ -35,11 +39,11 @@ static uint32_t hash_entries(const entry *entries, size_t n) {
 
 uint32_t stacks_set(stacks *s, const entry *entries, size_t n) {
     if (!n || s->is_full) return NO_SET;
-    uint32_t slot = hash_entries(entries, n) % SLOTS, set;
-    for (; (set = s->slots[slot]) != 0; slot = (slot + 1) % SLOTS)
+    uint32_t slot = hash_entries(entries, n) % slots_of(s), set;
+    for (; (set = s->slots[slot]) != 0; slot = (slot + 1) % slots_of(s))
         if (stacks_count(s, set) == n && !memcmp(stacks_at(s, set), entries, n * sizeof *entries)) return set;
     uint32_t used = s->first[s->n_sets];
-    if (s->n_sets == SETS_MAX || n > ENTRIES_MAX - used) {
+    if (s->n_sets == stacks_sets_max(s) || n > stacks_entries_max(s) - used) {
         s->is_full = 1;
         return NO_SET;
     }
@@ -54,8 +58,8 @@ uint32_t stacks_set(stacks *s, const entry *entries, size_t n) {
 // The slot of the union of a < b: free when its a is 0.
 static joined *union_of(const stacks *s, uint32_t a, uint32_t b) {
     uint64_t h = ((uint64_t)a << 32 | b) * 0x9E3779B97F4A7C15u;
-    uint32_t slot = (uint32_t)(h >> 40) % UNIONS;
-    while (s->unions[slot].a && (s->unions[slot].a != a || s->unions[slot].b != b)) slot = (slot + 1) % UNIONS;
+    uint32_t slot = (uint32_t)(h >> 40) % unions_of(s);
+    while (s->unions[slot].a && (s->unions[slot].a != a || s->unions[slot].b != b)) slot = (slot + 1) % unions_of(s);
     return &s->unions[slot];
 }
 
@@ -76,8 +80,8 @@ static int merge_pair(stacks *s, uint32_t a, uint32_t b, size_t *n) {
     const entry *x = stacks_at(s, a), *x_end = x + stacks_count(s, a), *y = stacks_at(s, b),
                 *y_end = y + stacks_count(s, b);
     uint32_t used = s->first[s->n_sets], count = 0;
-    if ((size_t)(x_end - x) + (size_t)(y_end - y) > ENTRIES_MAX - used || s->n_unions == UNIONS_MAX ||
-        *n == PAIRS_MAX) {
+    if ((size_t)(x_end - x) + (size_t)(y_end - y) > stacks_entries_max(s) - used ||
+        s->n_unions == UNIONS_MAX >> s->shift || *n == PAIRS_MAX >> s->shift) {
         s->is_full = 1;
         return 1;
     }
@@ -106,9 +110,9 @@ static int merge_pair(stacks *s, uint32_t a, uint32_t b, size_t *n) {
 uint32_t stacks_join(stacks *s, uint32_t a, uint32_t b) {
     uint32_t set;
     if (known(s, a, b, &set)) return s->is_full ? NO_SET : set;
-    if (s->n_unions > UNIONS_MAX / 2) {
+    if (s->n_unions > (UNIONS_MAX >> s->shift) / 2) {
         s->n_unions = 0;
-        memset(s->unions, 0, UNIONS * sizeof *s->unions);
+        memset(s->unions, 0, unions_of(s) * sizeof *s->unions);
     }
     size_t n = 1;
     s->pairs[0] = a, s->pairs[1] = b;
@@ -151,11 +155,11 @@ uint32_t stacks_keep(stacks *s, uint32_t set) {
     uint32_t kept = numbers[set];
     s->first[n] = used;
     s->n_sets = n, s->n_unions = 0, s->is_full = 0;
-    memset(s->slots, 0, SLOTS * sizeof *s->slots);
-    memset(s->unions, 0, UNIONS * sizeof *s->unions);
+    memset(s->slots, 0, slots_of(s) * sizeof *s->slots);
+    memset(s->unions, 0, unions_of(s) * sizeof *s->unions);
     for (uint32_t i = 1; i < n; i++) {
-        uint32_t slot = hash_entries(stacks_at(s, i), stacks_count(s, i)) % SLOTS;
-        while (s->slots[slot]) slot = (slot + 1) % SLOTS;
+        uint32_t slot = hash_entries(stacks_at(s, i), stacks_count(s, i)) % slots_of(s);
+        while (s->slots[slot]) slot = (slot + 1) % slots_of(s);
         s->slots[slot] = i;
     }
     return kept;

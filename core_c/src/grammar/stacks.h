@@ -1,6 +1,6 @@
 // Sets of stacks, each kept once. A stack is a list of states, the top first; a set of stacks is a list of (state, set
 // of the stacks under it), one entry per state, ascending. Equal sets have equal numbers, so that what follows from a
-// set can be remembered by its number. All memory is taken at once.
+// set can be remembered by its number. All memory is taken at once; where little is read, a 2^shift-th of it is enough.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -21,7 +21,8 @@ typedef struct joined {
 
 typedef struct stacks {
     entry *entries;
-    uint32_t *first;   // [SETS_MAX + 1] the entries of a set: entries[first[set]..first[set + 1])
+    int shift;
+    uint32_t *first;   // [stacks_sets_max + 1] the entries of a set: entries[first[set]..first[set + 1])
     uint32_t *slots;   // by hash; 0: free
     joined *unions;    // by hash
     uint32_t *pairs;   // scratch of stacks_join
@@ -30,7 +31,9 @@ typedef struct stacks {
     int is_full;     // a call found no room: its result and all later ones are NO_SET until stacks_keep
 } stacks;
 
-int stacks_open(stacks *s);   // 0: no memory; close it also then
+static inline uint32_t stacks_sets_max(const stacks *s) { return SETS_MAX >> s->shift; }
+static inline uint32_t stacks_entries_max(const stacks *s) { return ENTRIES_MAX >> s->shift; }
+int stacks_open(stacks *s, int shift);   // 0: no memory; close it also then
 void stacks_close(stacks *s);
 // The set of n entries, in ascending order of states.
 uint32_t stacks_set(stacks *s, const entry *entries, size_t n);

@@ -5,8 +5,8 @@
 
 enum { HAS_RULE = 1, IS_FREE = 2 };   // some stack is in a unique rule; some stack can go on to an item that is new
 
-int unique_open(unique *u) {
-    *u = (unique){.flags = array_new(SETS_MAX, 1)};
+int unique_open(unique *u, const matcher *m) {
+    *u = (unique){.flags = array_new(stacks_sets_max(&m->s), 1)};
     seen_begin(&u->lists);
     return u->flags != NULL;
 }

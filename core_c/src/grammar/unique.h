@@ -10,14 +10,14 @@ typedef struct unique_place {   // of the search for an item that is new
 
 typedef struct unique {
     seen lists;
-    uint8_t *flags;   // [SETS_MAX] of the first n_flags sets
+    uint8_t *flags;   // [stacks_sets_max] of the first n_flags sets
     uint32_t n_flags, age;
     int was_repeat;   // of the last step
     unique_place *path;
     size_t path_room;
 } unique;
 
-int unique_open(unique *u);   // 0: no memory; close it then, too
+int unique_open(unique *u, const matcher *m);   // 0: no memory; close it then, too
 void unique_close(unique *u);
 void unique_begin(unique *u);
 // Whether some stack of a set is within a unique rule.
