@@ -116,6 +116,12 @@ _ROWS = (
          "QK_NORM | FFN_NORM_POST | DELTA_NET | EXPERTS | SPLIT_EXPERTS | SHARED_GATE | WEIGHTS_NORMED"),
     Arch("mamba",      "NONE", "RMS",   "SILU",      "MAMBA",     "NONE",  "MAMBA | CONV_BIAS | ONE_HALF"),
     Arch("mamba2",     "NONE", "RMS",   "SILU",      "MAMBA2",    "NONE",  "MAMBA | CONV_BIAS | GROUP_NORM | ONE_HALF"),
+    Arch("falcon-h1",  "NEOX", "RMS",   "SILU",      "BOTH",      "GATED",
+         f"MAMBA | MAY_CONV_BIAS | MAY_GROUP_NORM | {ANY_BIASES} | FFN_NORM_STEM"),
+    Arch("granitehybrid", "NORM", "RMS", "SILU",     "ATTENTION", "GATED",
+         f"MAMBA | MAY_CONV_BIAS | GROUP_NORM | {ANY_BIASES} | {MAY_EXPERTS}"),
+    Arch("nemotron_h", "NONE", "RMS",   "RELU2",     "ATTENTION", "PLAIN",
+         f"MAMBA | MAY_CONV_BIAS | GROUP_NORM | {ANY_BIASES} | ONE_HALF | LAYER_EPSILON"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}

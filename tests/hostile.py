@@ -157,6 +157,12 @@ ARCHS: dict[str, dict[str, Any]] = {
     "qwen3next": {"arch": "qwen3next", "n_layer": 2, "experts": {"n": 4}},
     "mamba": {"arch": "mamba", "ssm_heads": 4, "ssm_state": 4},
     "mamba2": {"arch": "mamba2", "ssm_heads": 4, "ssm_state": 4, "ssm_groups": 2},
+    "falcon-h1": {"arch": "falcon-h1", "ssm_heads": 4, "ssm_state": 4},
+    "granitehybrid": {
+        "arch": "granitehybrid", "n_layer": 2, "ssm_heads": 4, "ssm_state": 4,
+        "kv": [("granitehybrid.rope.scaling.finetuned", "bool", True)],
+    },
+    "nemotron_h": {"arch": "nemotron_h", "n_layer": 3, "ssm_heads": 4, "ssm_state": 4},
     "bert": {
         "arch": "bert", "n_layer": 2, "tokenizer": "bert", "scores": 1,
         "kv": [("bert.classifier.output_labels", "string[]", ["x"])],

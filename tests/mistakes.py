@@ -52,6 +52,15 @@ def ropes(**changes: Any) -> Mistake:  # noqa: ANN401
     return change
 
 
+def rotated(spec: reference.Rope) -> Mistake:
+    """Rotate in all layers."""
+
+    def change(model: Reference) -> None:
+        model.ropes = [spec] * len(model.ropes)
+
+    return change
+
+
 rope_scaling = ropes(kind="none", freq_factors=None, attn_factor=1.0)  # of any kind, ignored
 
 

@@ -19,10 +19,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from archs import ARCHS, Arch
+from archs import ARCHS
 from gguf_file import F32, Tensor, Value, dequantise, read_gguf
 from reference_attention import ATTENTION, Scores, alibi_slopes, attend, attend_q8
-from reference_experts import Mixture, mixed, unfused_experts
+from reference_experts import Mixture, mixed
+from reference_fused import unfused
 from reference_math import (
     Cap,
     Clamped,
@@ -81,6 +82,7 @@ SOFT_CAPS = {"gemma2": (50.0, 30.0)}
 WINDOWS_ROTATE = ("exaone4", "cohere2", "llama4")  # where layers have windows, the others have no RoPE
 LAYERS_WITH_EXPERTS = {"leading_dense_block_count": 0, "interleave_moe_layer_step": 1}
 ROUTES = {1: "SOFTMAX", 2: "SIGMOID", 3: "CHOSEN"}
+LOGITS_DIVIDED = ("granite", "granitemoe", "granitehybrid", "minicpm")
 HUNYUAN = ("hunyuan-dense", "hunyuan-moe")
 DEEPEST = {"gemma2": 46, "gemma3": 62}  # their scores are divided by sqrt(n_embd / n_head)
 
@@ -107,7 +109,8 @@ class Reference:
         if self.arch not in ARCHS:
             raise ValueError(f"architecture {self.arch!r} is not described here")
         self.row = ARCHS[self.arch]
-        self.tensors = unfused(tensors, self.row)
+        stems = (name for name in list(tensors) if name.endswith(".ffn_norm"))   # falcon-h1 has no more of the name
+        self.tensors = unfused(tensors | {f"{name}.weight": tensors[name] for name in stems}, self.row)
         self.n_layer = int(self._number("block_count") - self._number("nextn_predict_layers", 0))
         self.acts = [self._act(il) for il in range(self.n_layer)]
         self.n_embd = int(self._number("embedding_length"))
@@ -121,7 +124,9 @@ class Reference:
             self.v_dim = int(self._number("attention.kv_lora_rank"))
             self.k_dim = self.v_dim + int(self._number("rope.dimension_count"))
         is_rms = self.row.norm == "RMS" or self.row.has("RMS_EPSILON")
-        self.eps = self._number(f"attention.layer_norm_{'rms_' if is_rms else ''}epsilon")
+        other = self._value("attention.layer_norm_epsilon") if self.row.has("LAYER_EPSILON") else None
+        absent = float(other) if isinstance(other, float) else None
+        self.eps = self._number(f"attention.layer_norm_{'rms_' if is_rms else ''}epsilon", absent)
         self.n_ctx = n_ctx or min(int(self._number("context_length")), 4096)
         self.ropes = [self._rope(il) for il in range(self.n_layer)]
         self.scores = [self._scores(il) for il in range(self.n_layer)]
@@ -143,7 +148,7 @@ class Reference:
         self.embd_scale = self._number("embedding_scale", embd)
         self.residual_scale = self._number("residual_scale", residual)
         logit_scale = self._number("logit_scale", logit)
-        self.logit_scale = 1 / logit_scale if self.arch in ("granite", "granitemoe", "minicpm") else logit_scale
+        self.logit_scale = 1 / logit_scale if self.arch in LOGITS_DIVIDED else logit_scale
         self.final_cap = self._number("final_logit_softcapping", SOFT_CAPS.get(self.arch, (0.0, 0.0))[1])
 
     def _default_scales(self) -> tuple[float, float, float]:
@@ -248,6 +253,8 @@ class Reference:
 
     def _rope(self, il: int) -> Rope | None:
         if self.row.rope == "NONE" or (self.arch == "smollm3" and (il + 1) % 4 == 0):
+            return None
+        if self._value("rope.scaling.finetuned") is False:
             return None
         if self.arch in WINDOWS_ROTATE and self._window() and not self.slides(il):
             return None
@@ -433,10 +440,12 @@ class Reference:
         if il == 0:
             x = self._placed(x)
         attn_in = self._read(il, attn_norm, x)
+        if self.row.has("ONE_HALF") and f"{blk}ffn_up.weight" in self.tensors:
+            return Steps(attn_in, attn_in, attn_in, self._added(il, x, "", self._dense(il, attn_in)))
         mixer_out = "attn_output"
         if self.has_delta(il):
             attn_out, mixer_out = self._delta(il, attn_in), "ssm_out"
-        elif f"{blk}ssm_in.weight" in self.tensors:
+        elif f"{blk}ssm_in.weight" in self.tensors and self.row.mixer != "BOTH":
             attn_out, mixer_out = self._mamba(il, attn_in), "ssm_out"
         elif not self.n_head_kv[il]:
             w = self.tensors[f"{blk}shortconv.conv.weight"].floats()
@@ -455,7 +464,9 @@ class Reference:
             attn_out = out.reshape(len(x), -1)
         mid = self._added(il, x, "post_attention_norm", self._linear(blk + mixer_out, attn_out))
         mid = self._stream(f"{blk}attn_output_norm", mid)
-        if self.row.ffn == "NONE":
+        if self.row.mixer == "BOTH":
+            mid = self._added(il, mid, "", self._linear(f"{blk}ssm_out", self._mamba(il, attn_in)))
+        if self.row.has("ONE_HALF"):
             return Steps(attn_in, attn_out, attn_in, mid)
         ffn_in = self._read(il, ffn_norm, x if self.parallel[il] else mid)
         out = self._added(il, mid, "post_ffw_norm", self._feed_forward(il, ffn_in, mid))
@@ -569,31 +580,3 @@ class Reference:
         if self.logit_scale != 1:
             out = out * np.float32(self.logit_scale)
         return capped(out, Cap.of(self.final_cap)) if self.final_cap else out
-
-
-def unfused(tensors: dict[str, Tensor], row: Arch) -> dict[str, Tensor]:
-    """Cut attn_qkv into q, k and v, and an ffn_up that lacks its ffn_gate into gate and up: rows in this order.
-
-    k and v have as many rows as each other; q has what attn_output reads.
-    """
-    out = dict(tensors)
-    for name, tensor in tensors.items():
-        blk, _, part = name.partition(".attn_qkv.")
-        if part and f"{blk}.ssm_out.weight" not in tensors:   # which gated delta nets don't cut
-            n_q = tensors[f"{blk}.attn_output.weight"].shape[1] * (2 if row.has("DELTA_NET") else 1)
-            n_kv = (tensor.shape[0] - n_q) // 2
-            for one, start, end in (("q", 0, n_q), ("k", n_q, n_q + n_kv), ("v", n_q + n_kv, n_q + 2 * n_kv)):
-                out[f"{blk}.attn_{one}.{part}"] = _rows(tensor, start, end)
-        blk, _, part = name.partition(".ffn_up.")
-        if row.ffn == "GATED" and part == "weight" and f"{blk}.ffn_gate.weight" not in tensors:
-            half = tensor.shape[0] // 2
-            out[f"{blk}.ffn_gate.weight"] = _rows(tensor, 0, half)
-            out[f"{blk}.ffn_up.weight"] = _rows(tensor, half, 2 * half)
-    return out | unfused_experts(tensors, [name for name in tensors if name.endswith(".ffn_gate_up_exps.weight")])
-
-
-def _rows(tensor: Tensor, start: int, end: int) -> Tensor:
-    """Return rows of a matrix, or numbers of an F32 vector."""
-    if len(tensor.shape) > 1:
-        return Tensor(tensor.type, (end - start, *tensor.shape[1:]), tensor.data[start:end])
-    return Tensor(tensor.type, (end - start,), tensor.data[:, 4 * start : 4 * end])

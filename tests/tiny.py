@@ -163,8 +163,9 @@ def _sizes_of_halves(t: TinyModel) -> list[Pair]:
 
     if t.row.ffn == "NONE":
         return [per_layer("feed_forward_length", 0), per_layer("attention.head_count", 0)]
+    differ = t.wide_shared or t.row.has("ONE_HALF")
     return [
-        per_layer("feed_forward_length", [t.ff_of(il) for il in range(t.n_layer)] if t.wide_shared else t.n_ff),
+        per_layer("feed_forward_length", [t.ff_of(il) for il in range(t.n_layer)] if differ else t.n_ff),
         per_layer("attention.head_count", t.n_head),
         per_layer("attention.head_count_kv", t.heads_kv),
     ]
@@ -490,7 +491,8 @@ def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
         if name == "ssm_in":
             out += tiny_mamba.tensors(t, il, weights)
         if name == t.mixer_out(il):
-            out += [weights.norm(f"{blk}.{norm}.weight") for norm in between]
+            kind = "" if t.row.has("FFN_NORM_STEM") else ".weight"
+            out += [weights.norm(f"{blk}.{norm}{kind}") for norm in between]
     if tiny_experts.has_experts(t, il):
         out += tiny_experts.tensors(t, il, weights)
     out += [weights.norm(f"{blk}.{name}.weight", n) for name, n in _latent_norms(t).items()]

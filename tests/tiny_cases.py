@@ -18,6 +18,7 @@ FUSED = ("attn_qkv", "gate_up")
 ODD: Fields = {"n_embd": 60, "n_head": 5, "n_head_kv": 1, "n_ff": 77, "format": "F32"}  # a multiple of nothing
 ODD_LATENT: Fields = {**ODD, "kv_rank": 22, "head_dim": 15, "n_rot": 6, "v_dim": 11}
 ODD_DELTA: Fields = {**ODD, "delta_heads": (2, 6), "delta_dims": (10, 13), "taps": 4}
+ODD_SSM: Fields = {"taps": 4, "ssm_inner": 84, "ssm_heads": 12, "ssm_groups": 3, "ssm_state": 13}
 ALL = {"biases": True, "ffn_biases": True, "norm_biases": True}
 FLAGS = (False, True, True)
 
@@ -215,6 +216,24 @@ _MORE: dict[str, dict[str, Fields]] = {
         },
         "wide heads": {"ssm_heads": 2, "ssm_groups": 2, "ssm_state": 40, "taps": 2},
         "one head": {"n_embd": 32, "ssm_heads": 1, "ssm_inner": 96, "ssm_state": 1},
+    },
+    "falcon-h1": {
+        "odd sizes": {**ODD, **ODD_SSM, "tied": True, "ssm_norm": False},
+        "biases, fused": {**ALL, "fused": FUSED, "ssm_heads": 2},
+    },
+    "granitehybrid": {
+        "odd sizes": {**ODD, **ODD_SSM, "n_layer": 3, "n_head_kv": (0, 1, 0), "tied": True},
+        "experts, no RoPE, biases": {
+            "biases": True, "experts": {"n": 6, "n_used": 2, "shared": True, "shared_width": 32, "says_shared": True},
+            "kv": (("granitehybrid.rope.scaling.finetuned", "bool", False),),
+        },
+    },
+    "nemotron_h": {
+        "odd sizes": {**ODD, **ODD_SSM, "n_layer": 4, "n_head_kv": (1, 0, 0, 0), "n_ff": (0, 77, 0, 35), "tied": True},
+        "feed-forward first and last, biases": {
+            **ALL, "n_layer": 5, "n_head_kv": (0, 0, 2, 0, 0), "n_ff": (96, 0, 0, 64, 32), "ssm_heads": 2,
+            "head_dim": 24,
+        },
     },
     "olmo": {"odd sizes, tied": {**ODD, "tied": True}, "clamped, fused": {"clamp": 1.5, "fused": FUSED}},
 }  # fmt: skip

@@ -50,7 +50,7 @@ def tensors(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
     blk, n = f"blk.{il}", t.inner if is_first(t) else t.ssm_heads
     conv = vector(f"{blk}.ssm_conv1d.weight", weights.numbers(f"{blk}.ssm_conv1d.weight", convolved(t) * t.taps))
     out = [replace(conv, ne=[t.taps, convolved(t)])]
-    if t.row.has("CONV_BIAS") or (t.biases and t.row.has("MAY_CONV_BIAS")):
+    if t.row.has("CONV_BIAS") or (t.ssm_bias and t.row.has("MAY_CONV_BIAS")):
         out.append(weights.bias(f"{blk}.ssm_conv1d.bias", convolved(t)))
     out.append(vector(f"{blk}.ssm_dt.bias", weights.numbers(f"{blk}.ssm_dt.bias", n) * 1.5 - 1.5))
     columns = t.ssm_state if is_first(t) else 1

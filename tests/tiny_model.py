@@ -28,6 +28,7 @@ SOFT_CAPS = {"gemma2": (4.0, 3.0)}  # of scores, of logits
 SCALES = {  # of embeddings, residuals, scores, logits; logits of granite and minicpm are divided by it
     "granite": (3.0, 0.4, 0.35, 2.0),
     "granitemoe": (3.0, 0.4, 0.35, 2.0),
+    "granitehybrid": (3.0, 0.4, 0.35, 2.0),
     "minicpm": (3.0, 0.4, None, 2.0),
     "command-r": (None, None, None, 0.25),
     "cohere2": (None, None, None, 0.25),
@@ -111,6 +112,7 @@ class TinyModel:
     ssm_groups: int = 1
     ssm_normed: bool = False  # of Mamba-1: steps, and what goes in and out of states
     ssm_norm: bool = True  # where the architecture allows it
+    ssm_bias: bool = True  # of convolutions, likewise
     kv_rank: int = 64  # of latent attention
     q_rank: int = 0  # 0: queries have one matrix
     v_dim: int | None = None  # of a head of latent attention; None: 2 * n_embd / n_head
@@ -178,6 +180,8 @@ class TinyModel:
 
     def ff_of(self, il: int) -> int:
         """Return the length of a layer's feed-forward."""
+        if not self.has_ffn(il):
+            return 0
         return of_layer(self.n_ff, il) * (2 if self.wide_shared and self.shares_kv(il) else 1)
 
     def dim_of(self, il: int) -> int:
@@ -192,21 +196,22 @@ class TinyModel:
         """Return what joins positions in a layer: ATTENTION, MLA, CONV, DELTA, MAMBA, MAMBA2, BOTH, NONE."""
         if self.has_delta(il):
             return "DELTA"
+        if self.row.has("ONE_HALF") and self.has_ffn(il):
+            return "NONE"
         if self.row.mixer != "ATTENTION" or of_layer(self.heads_kv, il):
             return self.row.mixer
-        if self.row.has("SHORT_CONV"):
-            return "CONV"
-        return "NONE" if self.row.has("ONE_HALF") and of_layer(self.n_ff, il) else "MAMBA2"
+        return "CONV" if self.row.has("SHORT_CONV") else "MAMBA2"
 
     def mixer_out(self, il: int) -> str:
         """Return the name of the last of a mixer's matrices."""
-        return {"CONV": "shortconv.out_proj", "ATTENTION": "attn_output", "MLA": "attn_output"}.get(
-            self.mixer_of(il), "ssm_out"
-        )
+        names = {"CONV": "shortconv.out_proj", "ATTENTION": "attn_output", "MLA": "attn_output"}
+        return names.get(self.mixer_of(il), "ssm_out")
 
     def has_ffn(self, il: int) -> bool:
-        """Say whether a layer has a feed-forward."""
-        return self.row.ffn != "NONE" and (not self.row.has("ONE_HALF") or self.mixer_of(il) == "NONE")
+        """Say whether a layer has a feed-forward; of models whose layers have one half, every third has."""
+        if self.row.ffn == "NONE" or not self.row.has("ONE_HALF"):
+            return self.row.ffn != "NONE"
+        return il % 3 == 2 if isinstance(self.n_ff, int) else self.n_ff[il] > 0
 
     @property
     def rotated(self) -> int:
@@ -232,6 +237,8 @@ class TinyModel:
             return 1
         some = self.row.has("SHORT_CONV") or (self.row.has("MAMBA") and self.row.mixer == "ATTENTION")
         if some and not isinstance(self.n_head_kv, Sequence):  # every second layer has attention
+            if self.row.has("ONE_HALF"):
+                return [0 if self.has_ffn(il) else il % 2 * (self.n_head_kv or 2) for il in range(self.n_layer)]
             return [il % 2 * (self.n_head_kv or 2) for il in range(self.n_layer)]
         if self.n_head_kv is None:
             return self.n_head if self.arch in ALL_HEADS else N_HEAD_KV.get(self.arch, 2)

@@ -59,6 +59,8 @@ def render() -> str:
             line = f'    "{id}": ({first}, {second}),'
             if len(second) > 110:
                 second = second.replace(", ", ",\n        ", 1)
+                at = second.rfind(" | ", 0, 100) + 3
+                second = f'{second[:at]}"\n        "{second[at:]}'
             wrapped = [f'    "{id}": (', f"        {first},", f"        {second},", "    ),"]
             lines += [line] if len(line) <= 120 else wrapped
     lines += ["}", "", "DEALT: dict[str, tuple[str, tuple[str, ...]]] = {"]

@@ -359,6 +359,31 @@ MAMBA2 = {
     "wide heads": Golden({"taps": 2, "ssm_heads": 2, "ssm_groups": 2, "ssm_state": 64, "seed": 9202}),
     "2,000 tokens": Golden({"seed": 9203, "n_ctx": 2048}, n_ids=2000, n_ctx=2048),
 }
+NO_ROPE = [["granitehybrid.rope.scaling.finetuned", "bool", False]]
+FALCON_H1 = {
+    "plain": Golden({"ssm_norm": False, "seed": 9500}),
+    "odd sizes, normed": Golden({**ODD, "taps": 4, "ssm_heads": 12, "ssm_groups": 3, "ssm_state": 13, "seed": 9501}),
+    "no biases of taps": Golden({"ssm_bias": False, "n_head_kv": 1, "seed": 9502}),
+}
+GRANITE_HYBRID = {
+    "plain": Golden({"n_layer": 3, "kv": NO_ROPE, "seed": 9600}),
+    "RoPE, tied": Golden({"n_layer": 3, "n_head_kv": [0, 0, 2], "tied": True, "ssm_groups": 2, "seed": 9601}),
+    "no biases of taps": Golden({"ssm_bias": False, "kv": NO_ROPE, "biases": True, "seed": 9603}),
+    "experts": Golden({
+        "n_layer": 3, "kv": NO_ROPE, "seed": 9602,
+        "experts": {"n": 6, "n_used": 2, "shared": True, "shared_width": 40, "says_shared": True},
+    }),
+}
+NEMOTRON_H = {
+    "plain": Golden({"n_layer": 4, "ssm_groups": 2, "seed": 9700}),
+    "no biases of taps": Golden({"n_layer": 3, "ssm_bias": False, "seed": 9702}),
+    "epsilon of LayerNorms, tied": Golden({
+        "n_layer": 5, "n_ff": [0, 80, 0, 80, 0], "n_head_kv": [0, 0, 2, 0, 0], "taps": 4, "tied": True, "seed": 9701,
+        "kv": [["nemotron_h.attention.layer_norm_epsilon", "f32", 1e-5]], "without": [
+            "nemotron_h.attention.layer_norm_rms_epsilon",
+        ],
+    }),
+}
 SHARING: Fields = {"n_layer": 6, "window": 9, "window_pattern": [True, False, True, False, True, False]}
 GEMMA4 = {
     "values are keys": Golden({"k_is_v": True, "n_head_kv": [2, 1], "head_dim": 40, "head_dim_swa": 16}),
@@ -504,6 +529,9 @@ OF: dict[str, dict[str, Golden]] = {
     },
     "mamba": MAMBA,
     "mamba2": MAMBA2,
+    "falcon-h1": FALCON_H1,
+    "granitehybrid": GRANITE_HYBRID,
+    "nemotron_h": NEMOTRON_H,
     "lfm2": LFM2,
     "lfm2moe": LFM2MOE,
     "qwen35": QWEN35, "qwen35moe": QWEN35MOE, "qwen3next": QWEN3NEXT,

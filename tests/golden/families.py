@@ -6,7 +6,7 @@ Each architecture has a class of transformers, its names of tensors, and its con
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,9 +14,10 @@ import torch
 import transformers
 from gguf_file import read_gguf
 from golden import tensors
+from golden.jina import Jina
 from golden.tensors import Weights
 from golden_files import N_VOCAB
-from reference import alibi_slopes, unfused
+from reference import unfused
 from tiny import TinyModel, of_layer, tiny_llama
 from tiny_experts import experts_of
 from tiny_model import WINDOW_PATTERN
@@ -402,36 +403,41 @@ def _mamba2(t: TinyModel, rope: Config) -> Config:
     }  # fmt: skip
 
 
-class _Gated(torch.nn.Module):   # type: ignore[misc]  # torch is not installed where types are checked
-    def __init__(self, n_embd: int, n_ff: int, bias: bool) -> None:
-        super().__init__()
-        self.gate = torch.nn.Linear(n_embd, n_ff, bias=bias)
-        self.up = torch.nn.Linear(n_embd, n_ff, bias=bias)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.gelu(self.gate(x)) * self.up(x)
+def _ssm(t: TinyModel) -> Config:
+    """Return what classes of hybrids call their Mamba-2."""
+    return {
+        "mamba_n_heads": t.ssm_heads, "mamba_d_head": t.inner // t.ssm_heads, "mamba_n_groups": t.ssm_groups,
+        "mamba_d_state": t.ssm_state, "mamba_d_conv": t.taps, "mamba_conv_bias": t.ssm_bias, "mamba_chunk_size": 16,
+    }  # fmt: skip
 
 
-class _Jina(torch.nn.Module):   # type: ignore[misc]
-    """A BERT without positions, with ALiBi to both sides and gated feed-forwards: transformers has no class of it."""
+def _falcon_h1(t: TinyModel, rope: Config) -> Config:
+    return {
+        **_llama(t, rope), **_ssm(t), **tensors.MULTIPLIERS, "mamba_d_ssm": t.inner, "mamba_rms_norm": t.ssm_norm,
+        "mamba_norm_before_gate": False,
+    }  # fmt: skip
 
-    def __init__(self, t: TinyModel) -> None:
-        super().__init__()
-        config = transformers.AutoConfig.for_model("bert", attn_implementation="eager", **_bert(t, {}))
-        self.bert = transformers.AutoModel.from_config(config, dtype=torch.float32, add_pooling_layer=False).eval()
-        self.bert.embeddings.position_embeddings.weight.data.zero_()
-        for layer in self.bert.encoder.layer:
-            layer.intermediate = _Gated(t.n_embd, of_layer(t.n_ff, 0), t.ffn_biases)
-        self.slopes = torch.tensor(alibi_slopes(of_layer(t.n_head, 0), 8.0))
 
-    def forward(self, ids: torch.Tensor) -> Any:  # noqa: ANN401
-        at = torch.arange(ids.shape[1])
-        bias = -(at[:, None] - at[None]).abs() * self.slopes[:, None, None]
-        return self.bert(ids, attention_mask=bias[None])
+def _granite_hybrid(t: TinyModel, rope: Config) -> Config:
+    x, is_still = experts_of(t), any("finetuned" in pair[0] for pair in t.kv)
+    shared = x.shared_width if x else of_layer(t.n_ff, 0)
+    return {
+        **_granite(t, rope), **_ssm(t), **(_with_experts(t, rope) if x else {}), "shared_intermediate_size": shared,
+        **_granite(t, rope), "num_local_experts": x.n if x else 0, "num_experts_per_tok": x.n_used if x else 0,
+        "position_embedding_type": None if is_still else "rope", "num_key_value_heads": 2,
+        "layer_types": ["attention" if of_layer(t.heads_kv, il) else "mamba" for il in range(t.n_layer)],
+    }  # fmt: skip
 
-    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:  # noqa: ANN401
-        own = {"embeddings.position_embeddings.weight": self.bert.embeddings.position_embeddings.weight}
-        return self.bert.load_state_dict({**state, **own}, strict=strict)
+
+def _nemotron_h(t: TinyModel, rope: Config) -> Config:
+    kinds = {"MAMBA2": "linear_attention", "ATTENTION": "full_attention", "NONE": "mlp"}
+    return {
+        **_llama(t, rope), "layer_norm_epsilon": t.eps, "num_key_value_heads": 2, "use_bias": False,
+        "layers_block_type": [kinds[t.mixer_of(il)] for il in range(t.n_layer)], "ssm_state_size": t.ssm_state,
+        "mamba_num_heads": t.ssm_heads, "mamba_head_dim": t.inner // t.ssm_heads, "n_groups": t.ssm_groups,
+        "conv_kernel": t.taps, "use_conv_bias": t.ssm_bias, "chunk_size": 16, "time_step_min": 1e-30,
+        "intermediate_size": max(t.ff_of(il) for il in range(t.n_layer)),
+    }  # fmt: skip
 
 
 FAMILIES = {
@@ -505,6 +511,9 @@ FAMILIES = {
     "modern-bert": Family("modernbert", _modern_bert, tensors.MODERN, tensors.qkv_and_gate),
     "gemma-embedding": Family("gemma3_text", _gemma_embedding, tensors.GEMMA_EMBEDDING, tensors.less_one),
     "mamba": Family("mamba", _mamba, tensors.MAMBA, tensors.mamba),
+    "falcon-h1": Family("falcon_h1", _falcon_h1, tensors.FALCON_H1, tensors.falcon_h1),
+    "granitehybrid": Family("granitemoehybrid", _granite_hybrid, tensors.GRANITE_HYBRID, tensors.granite_hybrid),
+    "nemotron_h": Family("nemotron_h", _nemotron_h, tensors.NEMOTRON_H, tensors.mamba),
     "mamba2": Family("mamba2", _mamba2, tensors.MAMBA, tensors.mamba),
     "lfm2": Family("lfm2", _lfm2, tensors.LFM2, tensors.lfm2),
     "lfm2moe": Family(
@@ -562,13 +571,13 @@ def model_of(t: TinyModel, rope: Config) -> Any:  # noqa: ANN401
     plain = {"attn_implementation": "eager", "experts_implementation": "eager"}
 
     def config_of(il: int) -> transformers.PreTrainedConfig:
-        own = replace(t, n_ff=of_layer(t.n_ff, il))
+        own = t if t.row.has("ONE_HALF") else replace(t, n_ff=of_layer(t.n_ff, il))
         if not isinstance(t.n_head, int):
             own = replace(own, n_head=t.n_head[il], n_head_kv=of_layer(t.heads_kv, il))
         return transformers.AutoConfig.for_model(model_type, **{**plain, **family.config(own, rope)})
 
     if t.arch == "jina-bert-v2":
-        jina = _Jina(t)
+        jina = Jina(t, _bert(t, {}))
         jina.load_state_dict(_state(t, family), strict=True)
         return jina
     kind = transformers.AutoModel if t.row.has("ENCODER") else transformers.AutoModelForCausalLM

@@ -394,3 +394,51 @@ def ernie_experts(t: TinyModel, weights: Weights) -> Weights:
             bias = name.replace("ffn_gate_inp.weight", "exp_probs_b.bias")
             out[bias] = out.get(bias, np.zeros(len(out[name]), np.float32)).reshape(1, -1)
     return out
+
+
+# ---- Hybrids of attention and Mamba-2 --------------------------------------------------------------------------------
+
+MIXED = {"mamba": "model.layers.{}.mamba", **{name: f"mamba.{other}" for name, other in SSM.items()}}
+# What Falcon-H1's class multiplies by, and its files' weights are multiplied by.
+MULTIPLIERS = {
+    "attention_in_multiplier": 0.5, "attention_out_multiplier": 2.0, "key_multiplier": 0.25, "ssm_in_multiplier": 0.5,
+    "ssm_out_multiplier": 4.0, "ssm_multipliers": [0.5, 2.0, 0.25, 4.0, 0.125], "mlp_multipliers": [2.0, 0.5],
+    "embedding_multiplier": 4.0, "lm_head_multiplier": 0.25,
+}  # fmt: skip
+FALCON_H1 = {
+    **LLAMA, **MIXED, "output_norm": "model.final_layernorm", "ffn_norm": "pre_ff_layernorm",
+    **{f"ffn_{one}": f"feed_forward.{one}_proj" for one in ("gate", "up", "down")},
+}  # fmt: skip
+GRANITE_HYBRID = {**GRANITEMOE, **MIXED}
+NEMOTRON_H = {
+    **{name: other.replace("backbone", "model") for name, other in MAMBA.items()},
+    "ffn_up": "mixer.up_proj", "ffn_down": "mixer.down_proj",
+    **{f"attn_{one}": f"mixer.{one[0]}_proj" for one in ("q", "k", "v", "output")},
+}  # fmt: skip
+
+
+def falcon_h1(t: TinyModel, weights: Weights) -> Weights:
+    """Divide weights by what the class multiplies by."""
+    by: dict[str, float] = {
+        "attn_q": 0.5, "attn_k": 0.5 * 0.25, "attn_v": 0.5, "attn_output": 2.0, "ssm_out": 4.0, "ffn_gate": 2.0,
+        "ffn_down": 0.5, "token_embd": 4.0, "output": 0.25,
+    }  # fmt: skip
+    out = {}
+    for name, x in weights.items():
+        part = name.removesuffix(".weight").rpartition(".")[2] if name.endswith(".weight") else ""
+        out[f"{name}.weight" if name.endswith(".ffn_norm") else name] = x / np.float32(by.get(part, 1))
+        if part == "ssm_in":
+            wide, parts = t.ssm_groups * t.ssm_state, (0.5, 2.0, 0.25, 4.0, 0.125)
+            rows = np.repeat(parts, [t.inner, t.inner, wide, wide, t.ssm_heads]).astype(np.float32)
+            out[name] = x / (np.float32(0.5) * rows[:, None])
+    return mamba(t, out)
+
+
+def granite_hybrid(t: TinyModel, weights: Weights) -> Weights:
+    """Name a dense feed-forward as the shared expert is."""
+    dense = {} if t.experts else {f"ffn_{one}.": f"ffn_{one}_shexp." for one in ("gate", "up", "down")}
+    out = {}
+    for name, x in weights.items():
+        old = next((one for one in dense if f".{one}" in name), "")
+        out[name.replace(old, dense[old]) if old else name] = x
+    return granite_experts(t, mamba(t, out))

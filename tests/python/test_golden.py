@@ -18,7 +18,7 @@ from gemel import KV_TYPES, KvType
 from gguf_file import F32
 from golden_files import IDS, Case
 from mistakes import Mistake
-from reference import Reference
+from reference import Reference, Rope
 from reference_math import Clamped
 
 # Largest difference, in parts of the largest logit. Without rounding of keys and values 5e-6 is reached, in F16 2.3e-3.
@@ -107,9 +107,15 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     *(("llama, biases", name, mistake) for name, mistake in mistakes.BIASES.items()),
     *(("qwen2, plain", name, mistakes.BIASES[name]) for name in mistakes.BIASES if name[-2:] in ("_q", "_k", "_v")),
     *((f"{arch}, plain", "scale", mistakes.scale) for arch, row in ARCHS.items()
-      if "gemma" not in arch and row.mixer not in ("MAMBA", "MAMBA2")),
+      if "gemma" not in arch and arch != "granitehybrid" and row.mixer not in ("MAMBA", "MAMBA2")),
+    ("granitehybrid, plain", "scale", mistakes.scores(lambda spec: replace(spec, scale=None))),
     *((f"{arch}, untied", "scale", mistakes.scale) for arch in ("gemma", "gemma2", "gemma3", "gemma4")),
-    *((f"{arch}, plain", "pairs", mistakes.pairs) for arch, row in ARCHS.items() if row.rope != "NONE"),
+    *((f"{arch}, plain", "pairs", mistakes.pairs) for arch, row in ARCHS.items()
+      if row.rope != "NONE" and arch != "granitehybrid"),
+    ("granitehybrid, RoPE, tied", "pairs", mistakes.pairs),
+    ("granitehybrid, plain", "RoPE", mistakes.rotated(Rope(n_rot=16, base=500.0, neox=False))),
+    *(("granitehybrid, plain", f"no {name}", mistakes.number(name, 1.0))
+      for name in ("embd_scale", "residual_scale", "logit_scale")),
     *((f"{arch}, plain", "epsilon", mistakes.epsilon) for arch in ARCHS if "gemma" not in arch),
     *((f"{arch}, untied", "epsilon", mistakes.epsilon) for arch in ("gemma", "gemma2", "gemma3")),
     ("gemma4, a large epsilon", "epsilon", mistakes.epsilon),   # normalised q, k and v hide a small one
@@ -249,7 +255,8 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
         *((f"no norm of {one}", mistakes.without_norm(f"attn_{one}_norm")) for one in "qk"),
     )),
     *((f"{arch}, plain", name, mistake) for arch, row in ARCHS.items() if row.has("MAMBA")
-      for name, mistake in mistakes.MAMBA.items() if row.mixer != "MAMBA" or name != "no norm"),
+      for name, mistake in mistakes.MAMBA.items() if row.has("GROUP_NORM") or name != "no norm"),
+    ("falcon-h1, odd sizes, normed", "no norm", mistakes.MAMBA["no norm"]),
     ("mamba2, odd sizes, three groups", "one norm of all groups", mistakes.one_group),
     *((f"deepseek2, {case}", "no shared expert", mistakes.zeros("ffn_down_shexp.weight"))
       for case in ("experts", "a router of sigmoids")),

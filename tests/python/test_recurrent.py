@@ -23,6 +23,9 @@ MODELS: dict[str, dict[str, Any]] = {
     "qwen3next": {"arch": "qwen3next", "n_layer": 3, "delta_dims": (24, 40)},
     "mamba": {"arch": "mamba"},
     "mamba2": {"arch": "mamba2", "ssm_groups": 2},
+    "falcon-h1": {"arch": "falcon-h1"},
+    "granitehybrid": {"arch": "granitehybrid", "experts": {"n": 4}},
+    "nemotron_h": {"arch": "nemotron_h", "n_layer": 4},
 }  # fmt: skip
 IDS = [(7 * i + i * i // 5) % 300 for i in range(330)]
 ENDS = [0, 1, 63, 64, 65, 100, 127, 128, 129, 192, 259, 299, 300]   # of cuts, of a session that has 300 ids

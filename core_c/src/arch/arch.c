@@ -116,7 +116,8 @@ static void read_model(gemel_model *m, keys *r) {
     m->n_layer = r->n_layer - m->n_spare_layers;
     int is_rms = m->arch->norm == NORM_RMS || arch_has(m->arch, RMS_EPSILON);
     const char *eps = is_rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
-    m->norm_eps = (float)keys_float(r, eps, 0, 1, REQUIRED);
+    int may_have_other = arch_has(m->arch, LAYER_EPSILON) && keys_float(r, eps, 0, 1, -1) < 0;
+    m->norm_eps = (float)keys_float(r, may_have_other ? "attention.layer_norm_epsilon" : eps, 0, 1, REQUIRED);
     double embd_scale = arch_has(m->arch, EMBD_SQRT) ? fm_sqrt((double)m->n_embd) : 1;
     m->embd_scale = (float)keys_float(r, "embedding_scale", -1e6, 1e6, embd_scale);
     m->logit_scale = (float)keys_float(r, "logit_scale", -1e6, 1e6, 1);
@@ -302,6 +303,22 @@ static void read_recurrent(gemel_model *m, keys *r, layer *l) {
     if (!r->code) m->n_state += (size_t)(l->conv.n_taps - 1) * (size_t)m->n_embd;
 }
 
+// A layer of an architecture whose layers have one half: with a feed-forward it has no mixer.
+static void read_half(const gemel_model *m, keys *r, layer *l, int il) {
+    l->ff.n_ff = keys_int_of_layer(r, "feed_forward_length", il, 0, N_FF_MAX, REQUIRED);
+    if (!l->ff.n_ff) {
+        l->ffn = FFN_NONE;
+        return;
+    }
+    l->mixer = MIXER_NONE;
+    l->attn = (attention){.rope = -1, .kv_of = -1, .cache_class = -1};
+    if (keys_int_of_layer(r, "attention.head_count_kv", il, 0, N_HEAD_MAX, 0) > 0 && !r->code)
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
+                          "layer %d has a length of feed-forward (%s.feed_forward_length) and KV heads "
+                          "(attention.head_count_kv); a layer of this architecture has one of them",
+                          il, m->arch->name));
+}
+
 static void read_layer(gemel_model *m, keys *r, int il) {
     layer *l = &m->layers[il];
     l->mixer = m->arch->mixer;
@@ -312,8 +329,10 @@ static void read_layer(gemel_model *m, keys *r, int il) {
     l->ff.act = m->arch->act;
     // Where all layers have experts, files may leave out what no layer has.
     int absent = arch_has(m->arch, DELTA_NET) && arch_has(m->arch, EXPERTS) ? 0 : REQUIRED;
-    if (l->ffn != FFN_NONE) l->ff.n_ff = keys_int_of_layer(r, "feed_forward_length", il, 1, N_FF_MAX, absent);
+    if (l->ffn != FFN_NONE && arch_has(m->arch, ONE_HALF)) read_half(m, r, l, il);
+    else if (l->ffn != FFN_NONE) l->ff.n_ff = keys_int_of_layer(r, "feed_forward_length", il, 1, N_FF_MAX, absent);
     experts_read(m, r, il);
+    if (l->mixer == MIXER_NONE) return;
     if (l->mixer != MIXER_MAMBA && l->mixer != MIXER_MAMBA2) read_attention(m, r, l, il);
     if (delta_is_at(m, r, il)) delta_read(m, r, l, il);
     else if (!r->code && !l->attn.n_head_kv) read_recurrent(m, r, l);

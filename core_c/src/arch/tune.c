@@ -186,6 +186,12 @@ void tune_granite(gemel_model *m, keys *r) {
     divide_logits(m, r, by);
 }
 
+void tune_granite_hybrid(gemel_model *m, keys *r) {   // most models have no RoPE, which this key says
+    int is_rotated = keys_bool(r, "rope.scaling.finetuned", 1);
+    for (int il = 0; il < m->n_layer && !is_rotated; il++) m->layers[il].attn.rope = -1;
+    divide_logits(m, r, keys_float(r, "logit_scale", -1e6, 1e6, 1));
+}
+
 void tune_minicpm(gemel_model *m, keys *r) {   // older files don't say the scales, which are the first models'
     double residual = keys_float(r, "residual_scale", -1e6, 1e6, 1.4 / fm_sqrt((double)m->n_layer));
     m->embd_scale = (float)keys_float(r, "embedding_scale", -1e6, 1e6, 12);

@@ -12,6 +12,7 @@ void tune_olmo2(gemel_model *m, keys *r);
 void tune_gpt_oss(gemel_model *m, keys *r);
 void tune_phimoe(gemel_model *m, keys *r);
 void tune_granite(gemel_model *m, keys *r);
+void tune_granite_hybrid(gemel_model *m, keys *r);
 void tune_deepseek2(gemel_model *m, keys *r);
 void tune_modern_bert(gemel_model *m, keys *r);
 void tune_gemma_embedding(gemel_model *m, keys *r);

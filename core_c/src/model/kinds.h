@@ -102,6 +102,8 @@ __extension__ typedef unsigned __int128 properties;
 #define GROUP_NORM PROPERTY(66)   // what they make is normed, each group of channels alone
 #define MAY_GROUP_NORM PROPERTY(67)
 #define ONE_HALF PROPERTY(68)           // a layer has a mixer or a feed-forward, and one norm: attn_norm
+#define FFN_NORM_STEM PROPERTY(71)      // feed-forward's norm is named ffn_norm, and no more
+#define LAYER_EPSILON PROPERTY(72)      // of RMS norms: files may have it in the key of LayerNorms
 #define LACKS_HEADS PROPERTY(69)        // of a layer: no attention
 #define LACKS_FFN PROPERTY(70)          // of a layer: no feed-forward
 #define OUTPUT_NORM_EMBD PROPERTY(54)   // the output norm is named token_embd_norm

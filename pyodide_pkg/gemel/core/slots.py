@@ -73,6 +73,12 @@ ARCHS: dict[str, tuple[str, ...]] = {
     "qwen3next": ("DELTA_NET", "EXPERTS", "FFN_NORM_POST", "QK_NORM", "SHARED_GATE", "SPLIT_EXPERTS", "WEIGHTS_NORMED"),
     "mamba": ("CONV_BIAS", "MAMBA", "ONE_HALF"),
     "mamba2": ("CONV_BIAS", "GROUP_NORM", "MAMBA", "ONE_HALF"),
+    "falcon-h1": ("FFN_NORM_STEM", "MAMBA", "MAY_CONV_BIAS", "MAY_FFN_BIAS", "MAY_GROUP_NORM", "MAY_OUT_BIAS",
+        "MAY_QKV_BIAS"),
+    "granitehybrid": ("GROUP_NORM", "MAMBA", "MAY_CONV_BIAS", "MAY_EXPERTS", "MAY_FFN_BIAS", "MAY_OUT_BIAS",
+        "MAY_QKV_BIAS", "WEIGHTS_NORMED"),
+    "nemotron_h": ("GROUP_NORM", "LAYER_EPSILON", "MAMBA", "MAY_CONV_BIAS", "MAY_FFN_BIAS", "MAY_OUT_BIAS",
+        "MAY_QKV_BIAS", "ONE_HALF"),
 }
 
 SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
@@ -154,9 +160,11 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "ATTN_OUT_NORM_B": ("attn_output_norm.bias", "layer", "vector", "STREAM_NORM", "0", "0", "EMBD", "ONE"),
     "FFN_NORM": (
         "ffn_norm.weight", "layer", "vector", "HAS_ALL", "HAS_ALL",
-        "NORM_AFTER | NORM_BARE | FALCON_NORMS | ONE_NORM | MAY_ONE_NORM | FFN_NORM_POST | STREAM_NORM | ONE_HALF",
+        "NORM_AFTER | NORM_BARE | FALCON_NORMS | ONE_NORM | MAY_ONE_NORM | FFN_NORM_POST | STREAM_NORM | "
+        "ONE_HALF | FFN_NORM_STEM",
         "EMBD", "ONE",
     ),
+    "FFN_NORM_STEM": ("ffn_norm", "layer", "vector", "FFN_NORM_STEM", "0", "0", "EMBD", "ONE"),
     "FFN_NORM_2": ("post_attention_norm.weight", "layer", "vector", "FFN_NORM_POST", "0", "0", "EMBD", "ONE"),
     "FFN_NORM_B": (
         "ffn_norm.bias", "layer", "vector", "NORM_BIAS", "MAY_NORM_BIAS",
