@@ -1,6 +1,6 @@
 """Answer real JSON schemas, and check the answers and the masks that led to them.
 
-    python tests/bench/real_answers.py MODEL.gguf FOLDER [-n 200] [--seeds 3] [--max-tokens 120] [--close]
+    python tests/bench/real_answers.py MODEL.gguf FOLDER [-n 200] [--skip 0] [--seeds 3] [--max-tokens 120] [--close]
 
 Of the schemas *.json in FOLDER that compile, -n are taken, the same for each run. Each is answered at temperature 1, in
 a batch with the others. jsonschema validates each answer that did not end by its length. Each valid answer is written
@@ -22,7 +22,7 @@ import jsonschema
 from gemel.schema.compiler import compile_schema
 
 
-def compiling(folder: Path, n: int) -> Iterator[tuple[str, dict[str, Any]]]:
+def compiling(folder: Path, skip: int, n: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield schemas that compile, with their names."""
     paths = sorted(folder.glob("*.json"))
     random.Random(1).shuffle(paths)
@@ -32,6 +32,9 @@ def compiling(folder: Path, n: int) -> Iterator[tuple[str, dict[str, Any]]]:
             compile_schema(schema)
             jsonschema.validators.validator_for(schema).check_schema(schema)
         except (gemel.SchemaError, jsonschema.SchemaError):
+            continue
+        if skip:
+            skip -= 1
             continue
         yield path.stem, schema
         n -= 1
@@ -66,6 +69,7 @@ def main() -> None:
     options.add_argument("model", type=Path)
     options.add_argument("folder", type=Path)
     options.add_argument("-n", type=int, default=200)
+    options.add_argument("--skip", type=int, default=0, help="schemas that compile and are left out")
     options.add_argument("--seeds", type=int, default=3)
     options.add_argument("--max-tokens", type=int, default=120)
     options.add_argument("--close", action="store_true", help="close answers within --max-tokens")
@@ -75,7 +79,7 @@ def main() -> None:
     with gemel.open(given.model) as model:
         pieces = {model.piece(id): id for id in range(model.n_vocab)}
         byte_ids = {piece: id for piece, id in pieces.items() if len(piece) == 1}
-        for name, schema in compiling(given.folder, given.n):
+        for name, schema in compiling(given.folder, given.skip, given.n):
             try:
                 grammar = model.grammar(json_schema=schema)
             except gemel.GrammarError:

@@ -102,6 +102,28 @@ def test_a_client_that_leaves_the_queue_is_never_evaluated(
     assert made[1].timings.n_evaluated == 0
 
 
+def test_requests_do_not_wait_while_a_form_is_compiled(app: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, going_on = gemel.Batch.generate, threading.Event()
+
+    def slow(self: gemel.Batch, ids: Any, **options: Any) -> gemel.Generation:  # noqa: ANN401
+        if options["max_tokens"] == 3:
+            assert going_on.wait(60)
+        return compiled(self, ids, **options)
+
+    monkeypatch.setattr(gemel.Batch, "generate", slow)
+
+    async def main() -> None:
+        body = {"model": "tiny", "prompt": "the"}
+        first = asyncio.create_task(app.asking("POST", TEXT, json={**body, "max_tokens": 3}))
+        for _ in range(2):
+            assert (await app.asking("POST", TEXT, json={**body, "max_tokens": 1})).status_code == 200
+        assert not first.done()
+        going_on.set()
+        assert (await first).status_code == 200
+
+    app.run(main())
+
+
 def test_a_client_that_leaves_while_sending_is_not_answered(app: Asked) -> None:
     async def main() -> None:
         connection = Connection(app, TEXT)

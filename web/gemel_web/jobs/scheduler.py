@@ -36,6 +36,8 @@ class End:
 
 
 MOST_PARALLEL = 124
+ORDERED = 0.1   # seconds for which later requests wait until the ids and the grammar of one are made
+THREADS = {"prompts": 4, "steps": 1}
 Item = Event | Exception | End   # of a job: an error or End is the last one
 
 
@@ -157,8 +159,8 @@ class Driver:
         self._drives = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._pace = Pace(model)
-        self._preparing = asyncio.Lock()   # ids are made in order of arrival
-        self._pools = [ThreadPoolExecutor(1, f"gemel-{name}") for name in ("prompts", "steps") if limits.threads]
+        self._preparing = asyncio.Lock()   # ids are made in order of arrival, unless it takes long
+        self._pools = [ThreadPoolExecutor(n, f"gemel-{name}") for name, n in THREADS.items() if limits.threads]
         self._seconds = 1.0                # how long a job takes, on average
 
     def add(self, served: ServedModel, work: Work) -> Job:
@@ -213,12 +215,11 @@ class Driver:
     # ---- Making ids -------------------------------------------------------------------------------------------------
 
     async def _prepared(self, job: Job) -> None:
-        async with self._preparing:
-            items: list[Item | None] = []
-            if self._pools:
-                loop = asyncio.get_running_loop()
-                items += await loop.run_in_executor(self._pools[0], lambda: list(job.prepare()))
-            else:
+        items: list[Item | None] = []
+        if self._pools:
+            items += await self._prepared_in_thread(job)
+        else:
+            async with self._preparing:
                 for item in job.prepare():
                     items.append(item)
                     await self._pace.yield_turn()
@@ -230,6 +231,13 @@ class Driver:
             begins, self._drives = not self._drives, True
         if begins:
             self._start(self._drive())
+
+    async def _prepared_in_thread(self, job: Job) -> list[Item | None]:
+        """Return what prepare() yields. Later jobs wait a little: a form may take a second to compile."""
+        async with self._preparing:
+            making = asyncio.get_running_loop().run_in_executor(self._pools[0], lambda: list(job.prepare()))
+            await asyncio.wait({making}, timeout=ORDERED)
+        return await making
 
     # ---- Steps ------------------------------------------------------------------------------------------------------
 

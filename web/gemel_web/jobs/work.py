@@ -6,6 +6,7 @@ makes ids, maybe in another thread; any error that a request can cause is raised
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -41,12 +42,14 @@ class ModelSlot:
             size, kv_type=kv_type, cache_memory=cache_memory, max_running=parallel, step_seconds=step_seconds
         )
         self._batch: gemel.Batch | None = None
+        self._opening = threading.Lock()   # several threads prepare requests
 
     def batch(self) -> gemel.Batch:
         """Return the batch, which is opened by the first request."""
-        if self._batch is None:
-            self._batch = self._open()
-        return self._batch
+        with self._opening:
+            if self._batch is None:
+                self._batch = self._open()
+            return self._batch
 
     def limit(self, n_ctx: int | None) -> int:
         """Return the context of a request. n_ctx: what it asks for. ContextError if caches can't hold it."""
