@@ -43,6 +43,7 @@ from vocabulary import (
     spm_vocabulary,
     unigram_vocabulary,
     wordpiece_vocabulary,
+    world_vocabulary,
 )
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
 
 VOCABULARIES = {
     "spm": spm_vocabulary, "char_bpe": char_bpe_vocabulary, "unigram": unigram_vocabulary, "bert": wordpiece_vocabulary,
+    "world": world_vocabulary,
 }  # fmt: skip
 SHARPNESS = 1.75  # of q and k: scores of attention are about 3 in size, so that a few positions decide
 

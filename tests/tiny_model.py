@@ -129,7 +129,7 @@ class TinyModel:
     rank_dense: bool = True  # it has a matrix before the one of scores
     two_norms: bool = False  # falcon: attention's norm is not feed-forward's
     experts: Mapping[str, Any] | None = None  # fields of tiny_experts.Experts; None: what the architecture's files have
-    tokenizer: str = "bpe"  # bpe, spm, char_bpe, unigram, bert
+    tokenizer: str = "bpe"  # bpe, spm, char_bpe, unigram, bert, world
     pre: str = "gpt-2"
     chat_template: str | None = None
     kv: Sequence[Pair] = ()  # added, or put in the place of the same key's

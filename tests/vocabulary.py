@@ -180,6 +180,23 @@ def wordpiece_vocabulary(n_vocab: int | None = None, *, cased: bool = False) -> 
     ]
 
 
+def world_vocabulary(n_vocab: int | None = None) -> list[Pair]:
+    """Return tokenizer.ggml.* of RWKV's kind: a control token, 256 bytes, merged pieces, parts of characters."""
+    byte_of = {char: byte for byte, char in enumerate(byte_alphabet())}
+    joined = [bytes(byte_of[char] for char in a + b) for a, b in _merges(" ")]
+    joined += [b"\n\n", b"\\'", b"\t\t\r\n", *("\u4e2d\u6587".encode()[:n] for n in (2, 3, 6))]
+    found = [("<s>", CONTROL), *((repr(bytes([byte]))[2:-1], NORMAL) for byte in range(256))]
+    found += [(repr(piece)[2:-1], NORMAL) for piece in dict.fromkeys(joined)]
+    found = _fitted(found, n_vocab, 257)
+    return [
+        ("tokenizer.ggml.model", "string", "rwkv"),
+        ("tokenizer.ggml.tokens", "string[]", [piece for piece, _ in found]),
+        ("tokenizer.ggml.token_type", "i32[]", [kind for _, kind in found]),
+        ("tokenizer.ggml.bos_token_id", "u32", 0),
+        ("tokenizer.ggml.eos_token_id", "u32", 0),
+    ]
+
+
 def small_charsmap() -> bytes:
     """Return a tokenizer.ggml.precompiled_charsmap of 512 units: "t" becomes "h", "te" "th"."""
     units, leaf, end = [0] * 512, 1 << 8, 1 << 31

@@ -20,19 +20,21 @@ static const char *const RULES[] = {"default",  "gpt-2",        "smollm",      "
                                     "tekken",   "dbrx",         "falcon",      "bloom",     "exaone-moe", "kimi-k2",
                                     "youtu",    "deepseek-llm", "deepseek-v3", "spark2_5",  "afmoe",      "jais-2",
                                     "tiny_aya", "superbpe",     "chameleon",   "gemma4",    "whitespace"};
-static const char *const MODELS[] = {"llama", "gpt2", "t5", "gemma4"};
+static const char *const MODELS[] = {"llama", "gpt2", "t5", "gemma4", "rwkv"};
+enum { BPE = 1, WORLD = 4 };
 static const char SPACE[] = "\xE2\x96\x81";
 
 // ---- The vocabulary ------------------------------------------------------------------------------------------------
 
-static int put_bytes(int is_bpe, int all) {   // tokens for all bytes, or for the first letters alone
+static int put_bytes(int model, int all) {   // tokens for all bytes, or for the first letters alone
     static const char *const nothing[1];
     int from = all ? 0 : 'a', to = all ? BYTES : 'h';
     toy letters = byte_toy("gpt-2", nothing, 0, nothing, 0);
     for (int i = from; i < to; i++) {
-        if (is_bpe) snprintf(texts[i - from], sizeof *texts, "%s", letters.tokens[i]);
+        if (model == BPE) snprintf(texts[i - from], sizeof *texts, "%s", letters.tokens[i]);
+        else if (model == WORLD) snprintf(texts[i - from], sizeof *texts, "\\x%02x", (unsigned)i);
         else snprintf(texts[i - from], sizeof *texts, "<0x%02X>", i);
-        kinds[i - from] = is_bpe ? GEMEL_TOKEN_NORMAL : GEMEL_TOKEN_BYTE;
+        kinds[i - from] = model == BPE || model == WORLD ? GEMEL_TOKEN_NORMAL : GEMEL_TOKEN_BYTE;
         scores[i - from] = 0;
     }
     return to - from;
@@ -68,10 +70,10 @@ static int take_charsmap(input *in) {
 
 static toy take_toy(input *in) {
     toy v = NOTHING;
-    int first = take(in), model = (first & 1) | (first >> 1 & 2), is_bpe = model == 1, rule = take(in),
+    int first = take(in), model = first & 16 ? WORLD : (first & 1) | (first >> 1 & 2), rule = take(in),
         flags = take(in), special[4];
     for (int i = 0; i < 4; i++) special[i] = (int8_t)take(in);   // below 0: none
-    int n = put_bytes(is_bpe, first & 2), more = take(in) % MORE_MAX;
+    int n = put_bytes(model, first & 2), more = take(in) % MORE_MAX;
     for (int i = 0; i < more; i++) n = put_token(in, n);
     for (int i = 0; i < n; i++) tokens[i] = texts[i];
     v.model = MODELS[model];
@@ -101,7 +103,7 @@ static int is_over_characters(const toy *v) {   // a rule that makes gpt2 a BPE 
 // USER_DEFINED tokens stand for their own text: in the byte-level alphabet, or with SentencePiece's sign for a space,
 // merging makes them of another. Decoding takes a space away after what only looks like an unknown character, too.
 static int gives_back(const toy *v, int all_bytes, const char *text, size_t size) {
-    int is_bpe = !strcmp(v->model, "gpt2"), has_space = v->add_space_prefix == 0;
+    int is_bpe = !strcmp(v->model, "gpt2") || !strcmp(v->model, "rwkv"), has_space = v->add_space_prefix == 0;
     if (is_over_characters(v)) return 0;     // a part may have a mark
     if (!strcmp(v->model, "t5")) return 0;   // text is normalised
     if (!strcmp(v->model, "gemma4") && v->n_merges) return 0;

@@ -85,6 +85,9 @@ def tokenizer_seeds() -> Iterable[tuple[str, bytes]]:
     yield "unigram", vocabulary(4, [(unknown, 0, "<unk>"), *pieces, *words[2:]], []) + text
     yield "unigram_bytes", vocabulary(6, [(unknown, 0, "<unk>"), *pieces, *words[2:]], []) + text
     yield "charsmap", vocabulary(12, [(unknown, 0, "<unk>"), *pieces], []) + b"\1" + small_charsmap()[4:] + text
+    written = [(normal, 0, piece) for piece in ("the", "\\n\\n", "\\xe4\\xb8", "it\\'s")]
+    yield "world", vocabulary(18, [*written, *words[2:]], []) + text
+    yield "world_few", vocabulary(16, [(unknown, 0, "?"), (normal, 0, "th"), (normal, 0, "\\")], []) + text
     yield "characters", vocabulary(7, [*pieces, (normal, 0, "h"), *words[2:]], [(256, 260), (257, 261)]) + text
 
 

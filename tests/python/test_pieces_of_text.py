@@ -1,4 +1,4 @@
-"""Tokenizers whose pieces are text, not bytes: unigram and BPE over characters, against others on the same vocabulary.
+"""Tokenizers whose pieces are not words of bytes: unigram, BPE over characters, RWKV's, against others.
 
 Unigram is compared with a plain Viterbi and, with the vocabulary and the normaliser of XLM-RoBERTa, with Hugging
 Face's; BPE over characters with Hugging Face's. tests/c/check_unigram.c checks what single rules and refusals do.
@@ -6,6 +6,7 @@ Face's; BPE over characters with Hugging Face's. tests/c/check_unigram.c checks 
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 import unicodedata
@@ -95,6 +96,75 @@ def test_unigram_cuts_words_as_it_is_defined(prefix: bool, merge: bool) -> None:
             assert model.tokenize(text) == plain.encode(text)
 
         check()
+
+
+# ---- RWKV's bytes, against their definition --------------------------------------------------------------------------
+
+
+def longest_first(pieces: dict[bytes, int], data: bytes) -> list[int]:
+    """Take the longest piece that the rest begins with, until nothing is left."""
+    ids = []
+    while data:
+        size = max(n for n in range(1, len(data) + 1) if data[:n] in pieces)
+        ids.append(pieces[data[:size]])
+        data = data[size:]
+    return ids
+
+
+def test_rwkvs_pieces_are_the_longest_that_a_text_begins_with() -> None:
+    data = tiny.tiny_llama(tokenizer="world", **SMALL)
+    tokens = hf_tokenizer.strings(gguf_file.read_gguf(data)[0]["tokenizer.ggml.tokens"])
+    bytes_of = [ast.literal_eval(f'b"{text}"' if "'" in text else f"b'{text}'") for text in tokens]
+    pieces = {data: id for id, data in enumerate(bytes_of) if id}
+    with gemel.open(data, threads=1) as model:
+
+        @settings(EXAMPLES, max_examples=300)
+        @given(text=OF_PIECES)
+        @example(text="\n\n\n\t\t\r\n \\' it's 中文 中 仮 \0")
+        def check(text: str) -> None:
+            ids = model.tokenize(text)
+            assert ids == longest_first(pieces, text.encode())
+            assert model.detokenize(ids) == text
+
+        check()
+        assert model.tokenize("<s>", special=True) == [0]
+        assert model.tokenize("<s>") == longest_first(pieces, b"<s>")
+
+
+@pytest.mark.parametrize(("token", "message"), [
+    ("a\\", r"tokens\[300\] has a \\ that writes no byte"), ("\\x4", r"tokens\[300\] has a \\ that writes no byte"),
+    ("\\xAB", r"tokens\[300\] has a \\ that writes no byte"), ("a" * 257, r"tokens\[300\] has over 256 bytes"),
+])   # fmt: skip
+def test_a_piece_that_is_no_bytes_is_refused(token: str, message: str) -> None:
+    pairs = vocabulary.world_vocabulary()
+    tokens = next(value for key, _, value in pairs if key == "tokenizer.ggml.tokens")
+    kv = [("tokenizer.ggml.tokens", "string[]", [*tokens[:300], token, *tokens[301:]])]
+    with pytest.raises(gemel.GemelError, match=message):
+        gemel.open(tiny.tiny_llama(tokenizer="world", kv=kv, **SMALL))
+
+
+def test_each_byte_needs_a_token_or_the_file_an_unknown_one() -> None:
+    pairs = vocabulary.world_vocabulary()
+    tokens = next(value for key, _, value in pairs if key == "tokenizer.ggml.tokens")
+    kv: list[vocabulary.Pair] = [("tokenizer.ggml.tokens", "string[]", [*tokens[:66], "AAAA", *tokens[67:]])]
+    with pytest.raises(gemel.FormatError, match="no token of the byte 65"):
+        gemel.open(tiny.tiny_llama(tokenizer="world", kv=kv, **SMALL))
+    kv.append(("tokenizer.ggml.unknown_token_id", "u32", 0))
+    with gemel.open(tiny.tiny_llama(tokenizer="world", kv=kv, **SMALL), threads=1) as model:
+        assert model.tokenize("AAAAAB")[:2] == [66, 0]
+
+
+def test_what_users_define_is_text_not_bytes() -> None:
+    pairs = {key: value for key, _, value in vocabulary.world_vocabulary()}
+    tokens, kinds = pairs["tokenizer.ggml.tokens"], pairs["tokenizer.ggml.token_type"]
+    kv: list[vocabulary.Pair] = [
+        ("tokenizer.ggml.tokens", "string[]", [*tokens[:300], "\\x41b", *tokens[301:]]),
+        ("tokenizer.ggml.token_type", "i32[]", [*kinds[:300], vocabulary.USER_DEFINED, *kinds[301:]]),
+    ]
+    with gemel.open(tiny.tiny_llama(tokenizer="world", kv=kv, **SMALL), threads=1) as model:
+        assert model.tokenize("\\x41b") == [300]
+        assert model.tokenize("Ab") == [1 + ord("A"), 1 + ord("b")]
+        assert model.detokenize([300, *model.tokenize("Ab")]) == "\\x41bAb"
 
 
 # ---- XLM-RoBERTa's vocabulary, against Hugging Face -----------------------------------------------------------------

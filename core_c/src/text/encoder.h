@@ -38,6 +38,7 @@ struct tokenizer {
     uint8_t *strips;               // [n] STRIPS_BEFORE, STRIPS_AFTER; NULL: no token does
     const pretok *pre;             // BPE only; NULL: SentencePiece
     struct unigram *unigram;       // unigram only
+    struct world *world;           // RWKV only
     int keeps_case;                // WordPiece only: text keeps its accents and capitals
     int add_space_prefix;          // SentencePiece: a space goes before text that starts or follows a special token
     uint8_t joins_space[256];      // pieces of text: after this byte, a piece may reach into a space

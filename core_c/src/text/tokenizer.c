@@ -10,10 +10,12 @@
 #include "spm.h"
 #include "unigram.h"
 #include "wordpiece.h"
+#include "world.h"
 
 enum { TEXT_MAX = 1 << 30, KNOWN_FLAGS = GEMEL_TEXT_BOS_EOS | GEMEL_TEXT_SPECIAL };
 
-static const text_model *const models[] = {&bpe_model, &char_bpe_model, &spm_model, &unigram_model, &wordpiece_model};
+static const text_model *const models[] = {&bpe_model,     &char_bpe_model,  &spm_model,
+                                           &unigram_model, &wordpiece_model, &world_model};
 
 // ---- Opening -------------------------------------------------------------------------------------------------------
 
