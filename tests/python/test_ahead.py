@@ -30,6 +30,7 @@ MODELS: dict[str, dict[str, object]] = {
     "keys of earlier layers": SHARED,
     "embeddings of layers": {**SHARED, "per_layer": 64},
     "states": {"arch": "lfm2", "n_layer": 4},
+    "states and halves": {"arch": "nemotron_h", "n_layer": 4},
     "gated delta nets": {"arch": "qwen35", "n_layer": 3},
 }
 
