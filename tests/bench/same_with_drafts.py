@@ -51,8 +51,10 @@ def prompts_of(texts: list[str], n: int) -> list[str]:
 
 
 @contextmanager
-def drafting(model: gemel.Model) -> Iterator[None]:
-    """Evaluate as many drafts as there are."""
+def drafting(model: gemel.Model, draft: gemel.Model | str | None) -> Iterator[None]:
+    """Evaluate as many drafts as there are, also of a model or a file."""
+    if draft is not None:
+        model.draft = draft
     with model._handle as address:
         model._library.call("gemel_model_set_draft", address, abi.DRAFT_ALWAYS)
     yield
@@ -68,8 +70,8 @@ def left(answer: gemel.Generation) -> Answer:
 class Comparison:
     """Answers without drafts, and how many of those with drafts are the same."""
 
-    def __init__(self, model: gemel.Model, tokens: int) -> None:
-        self._model, self._tokens = model, tokens
+    def __init__(self, model: gemel.Model, tokens: int, draft: gemel.Model | str | None = None) -> None:
+        self._model, self._tokens, self._draft = model, tokens, draft
         self.answers: Counter[str] = Counter()
         self.drafted: Counter[str] = Counter()
         self.accepted: Counter[str] = Counter()
@@ -82,7 +84,7 @@ class Comparison:
             for name, sampling in samplings.items():
                 options: dict[str, Any] = {"max_tokens": self._tokens, "seed": seed, **sampling}
                 plain = left(session.generate(prompt, fast_forward=False, **options))
-                with drafting(self._model):
+                with drafting(self._model, self._draft):
                     self._same(name, session.generate(prompt, **options), plain)
                 answers[name] = plain
                 self.digest.update(repr(plain).encode())
@@ -90,7 +92,7 @@ class Comparison:
 
     def compare_together(self, prompts: list[str], seeds: list[int], answers: list[Answer]) -> None:
         """Answer prompts in one batch, at temperature 1, with drafts."""
-        with drafting(self._model), self._model.batch(512) as batch:
+        with drafting(self._model, self._draft), self._model.batch(512) as batch:
             begun = [
                 batch.generate(prompt, max_tokens=self._tokens, seed=seed, temperature=1)
                 for prompt, seed in zip(prompts, seeds, strict=True)
@@ -114,10 +116,16 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=200)
     parser.add_argument("--tokens", type=int, default=24)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--draft", help="a draft model, or a file of gemel draft-cache")
+    parser.add_argument("--draft-rope-base", type=float, help="another value for the draft, so that it errs more often")
     given = parser.parse_args()
     prompts = prompts_of([path.read_text(encoding="utf-8") for path in given.texts], given.prompts)
     with gemel.open(given.model, threads=given.threads, draft=False) as model:
-        comparison = Comparison(model, given.tokens)
+        if given.draft is not None:
+            base = {} if given.draft_rope_base is None else {".rope.freq_base": given.draft_rope_base}
+            is_file = Path(given.draft).is_file() and Path(given.draft).read_bytes()[:7] == b"gemelng"
+            by = given.draft if is_file else gemel.open(given.draft, threads=given.threads, overrides=base)
+        comparison = Comparison(model, given.tokens, None if given.draft is None else by)
         kept = []
         others = list(SOME)
         for i, prompt in enumerate(prompts):

@@ -257,7 +257,7 @@ struct gemel_model {
     _Atomic(gemel_model *) drafter;         // the draft model, or NULL
     costs drafter_costs;                    // of it: rows, and an id drawn
     _Atomic(const gemel_ngrams *) ngrams;   // or NULL
-    trust drafter_trust, ngrams_trust;
+    trust drafter_trust[2], ngrams_trust;   // of the draft model: where ids are the most likely, where they are drawn
     int n_threads, owns_pool;
     const kernels *k;
     int isa;

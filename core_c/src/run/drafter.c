@@ -8,7 +8,8 @@
 #include "../memory.h"
 #include "session.h"
 
-#define GUESS_ROW 0.15   // what a row of the draft's pass adds to its time, where that is not known
+#define LEAST_GAIN 1.05   // over what is made without the draft: less is not worth it
+#define GUESS_ROW 0.15    // what a row of the draft's pass adds to its time, where that is not known
 
 enum {
     FEW = AHEAD_MAX + 1,   // ids that it lacks where it followed so far, at most
@@ -82,15 +83,20 @@ static double time_of_rows(const gemel_session *s, const gemel_model *draft, int
     return n < COSTS_MAX ? one + (many - one) * (n - 1) / (COSTS_MAX - 1) : many * n / COSTS_MAX;
 }
 
+// How far the draft is trusted for these ids.
+static trust *trust_of(const gemel_session *s, const asked_ahead *a) {
+    return &s->m->drafter_trust[!sampler_is_greedy(a->sampler)];
+}
+
 // Whether drafting pays: more ids per unit of time than at best without, and enough of them to evaluate n ids first.
 static int pays(const gemel_session *s, const gemel_model *draft, const asked_ahead *a, int n) {
-    double chance[AHEAD_MAX], plain = costs_known(&s->m->costs, a->all), mean = trust_mean(&s->m->drafter_trust), speed;
+    double chance[AHEAD_MAX], plain = costs_known(&s->m->costs, a->all), mean = trust_mean(trust_of(s, a)), speed;
     if (!plain) return 0;
     double before = a->all / plain > a->speed ? a->all / plain : a->speed;
     double each = time_of_rows(s, draft, 1);
     for (int i = 0; i < a->max; i++) chance[i] = mean;
     int best = draft_best(&s->m->costs, a->all, chance, a->max, 0, each, &speed);
-    if (!best || speed <= before) return 0;
+    if (!best || speed <= before * LEAST_GAIN) return 0;
     if (n <= FEW) return 1;   // it followed so far
     int left = s->ahead.drafter.n_drawn > LIKELY_LEFT ? s->ahead.drafter.n_drawn : LIKELY_LEFT;
     return time_of_rows(s, draft, n) < left * a->all * (1 / before - 1 / speed);
@@ -105,6 +111,7 @@ typedef struct drafting {
     double chance[AHEAD_MAX], reached;   // of each id; that all so far are drawn
     double spent;                        // units
     int is_all;                          // draft as many as may be
+    trust *trust;
 } drafting;
 
 // The draft's logits as the sampler takes them: [n_vocab] of this model. NULL: no memory.
@@ -137,10 +144,11 @@ static int draw(drafting *g) {
     if (id < 0 || id >= g->own->m->n_vocab || tokenizer_is_eog(g->s->m->tok, id)) return 0;
     int i = p->n_ids++;
     p->ids[i] = id;
-    p->kinds[i] = trust_kind(probability(g->own, id));
-    g->chance[i] = trust_chance(&g->s->m->drafter_trust, p->kinds[i]);
+    int kind = trust_kind(probability(g->own, id));
+    p->kinds[i] = sampler_is_greedy(g->a->sampler) ? kind : TRUSTS + kind;
+    g->chance[i] = trust_chance(g->trust, kind);
     g->reached *= g->chance[i];
-    trust_count(&g->s->m->drafter_trust, p->kinds[i]);
+    trust_count(g->trust, kind);
     return sampler_try(g->a->sampler, &g->s->ahead.drafter.place, id) == GEMEL_OK &&
            gemel_sampler_ends(g->a->sampler) < 2;
 }
@@ -154,7 +162,7 @@ static int goes_on(const drafting *g) {
     if (g->is_all) return 1;
     (void)draft_best(&m->costs, rows, g->chance, n, g->spent, 0, &speed);
     double row = costs_time(&m->costs, rows, rows + n + 1) - costs_time(&m->costs, rows, rows + n);
-    return trust_gain(&m->drafter_trust, g->reached, speed * row) > speed * time_of_rows(g->s, g->own->m, 1);
+    return trust_gain(g->trust, g->reached, speed * row) > speed * time_of_rows(g->s, g->own->m, 1);
 }
 
 // Draw ids one after another. start: when a pass of one row began that made the first one's logits; negative: none did.
@@ -173,13 +181,13 @@ static void draft_ids(drafting *g, double start) {
 void drafter_propose(gemel_session *s, const asked_ahead *a, proposal *p) {
     gemel_model *m = s->m, *draft = atomic_load(&m->drafter);
     drafter *d = &s->ahead.drafter;
-    drafting g = {.s = s, .a = a, .p = p, .reached = 1};
+    drafting g = {.s = s, .a = a, .p = p, .reached = 1, .trust = trust_of(s, a)};
     if (!draft || a->all >= COSTS_MAX) return;
     g.is_all = atomic_load(&m->draft) == GEMEL_DRAFT_ALWAYS;
     int have = agree(s, draft, a), missing = s->n_past + a->n - have;
     if (have < 0) return;
     if (!g.is_all && !pays(s, draft, a, missing)) {
-        trust_recover(&m->drafter_trust);
+        trust_recover(g.trust);
         return;
     }
     g.own = d->s;
@@ -192,4 +200,6 @@ void drafter_propose(gemel_session *s, const asked_ahead *a, proposal *p) {
     else p->n = draft_best(&m->costs, a->all, g.chance, p->n_ids, g.spent, 0, &p->speed);
 }
 
-void drafter_note(gemel_session *s, int kind, int is_drawn) { trust_note(&s->m->drafter_trust, kind, is_drawn); }
+void drafter_note(gemel_session *s, int kind, int is_drawn) {
+    trust_note(&s->m->drafter_trust[kind / TRUSTS], kind % TRUSTS, is_drawn);
+}

@@ -20,7 +20,7 @@ int gemel_model_draft_by(gemel_model *m, gemel_model *draft, char *err, size_t e
     if (code < 0) return code;
     if (atomic_exchange(&m->drafter, draft) != draft) {
         costs_forget(&m->drafter_costs);
-        trust_forget(&m->drafter_trust);
+        trust_forget(&m->drafter_trust[0]), trust_forget(&m->drafter_trust[1]);
     }
     return GEMEL_OK;
 }

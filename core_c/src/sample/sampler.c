@@ -218,6 +218,7 @@ int sampler_forced(gemel_sampler *s, int32_t *ids, int max) {
     return s->grammar && !s->is_mask_only ? mask_forced(&s->mask, ids, max) : 0;
 }
 
+int sampler_is_greedy(const gemel_sampler *s) { return s->value[GEMEL_SAMPLER_TEMPERATURE] == 0; }
 int sampler_is_mask_only(const gemel_sampler *s) { return s->grammar && s->is_mask_only; }
 
 int gemel_sampler_ends(const gemel_sampler *s) {

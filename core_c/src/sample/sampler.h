@@ -38,5 +38,6 @@ int sampler_leave(gemel_sampler *s, sampler_place *p);
 int sampler_try(gemel_sampler *s, sampler_place *p, int32_t id);   // as gemel_sampler_accept
 void sampler_back(gemel_sampler *s, sampler_place *p);
 void sampler_place_close(sampler_place *p);
+int sampler_is_greedy(const gemel_sampler *s);      // temperature 0: it draws no numbers
 int sampler_is_mask_only(const gemel_sampler *s);   // GEMEL_USE_MASK_ONLY: nothing is to be evaluated ahead
 int sampler_n_vocab(const gemel_sampler *s);        // the number of logits it draws from
