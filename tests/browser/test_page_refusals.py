@@ -159,6 +159,16 @@ def test_an_unknown_option_says_what_was_meant(loaded: ApiPage) -> None:
     assert told(loaded, wanted) == wanted
 
 
+def test_more_alternatives_of_a_token_than_the_server_gives_are_refused(loaded: ApiPage) -> None:
+    words = "must be an integer from 0 to 20"
+    wanted = {
+        f"gemel.{call}, {{top_logprobs: {value}}}).result": ("ArgumentTypeError", f"top_logprobs={shown}: {words}")
+        for call in ("generate('a'", "chat(v.hi")
+        for value, shown in {"21": "21", "-1": "-1", "true": "True", "0.5": "0.5"}.items()
+    }
+    assert told(loaded, wanted) == wanted
+
+
 BESIDE = "is an option of chat: pass it beside template_options"
 VALUES = {
     "system: 'x'": f"system: chat does not set it: {SYSTEM}", "n_ctx: 64": f"n_ctx: n_ctx {BESIDE}",

@@ -119,6 +119,8 @@ export interface GenerateOptions extends Sampling, Form {
     special?: boolean | null;
     n_ctx?: number | null;
     kv_type?: "q8_0" | "f16" | "f32" | null;
+    /** How many of the most likely tokens the result has for each token drawn, 0 to 20; null: no log-probabilities. */
+    top_logprobs?: number | null;
 }
 
 /** Options of Model.chat and Chat.send. */
@@ -127,6 +129,8 @@ export interface ChatOptions extends Sampling, Form {
     stop?: string | string[] | null;
     n_ctx?: number | null;
     kv_type?: "q8_0" | "f16" | "f32" | null;
+    /** How many of the most likely tokens the result has for each token drawn, 0 to 20; null: no log-probabilities. */
+    top_logprobs?: number | null;
     /** A chat template (Jinja) that replaces the file's. */
     template?: string | null;
     tools?: (Tool | OpenAITool)[] | null;
@@ -206,12 +210,27 @@ export interface Message {
     [key: string]: unknown;
 }
 
+/** A token and its natural log-probability, the model's own: before bias, penalties and temperature. */
+export interface Logprob {
+    token: string;
+    logprob: number;
+    /** The token's bytes: a token may be a part of a character. */
+    bytes: number[];
+}
+
+/** A token that was drawn, and the most likely ones in its place, the most likely first. */
+export interface TokenLogprob extends Logprob {
+    top_logprobs: Logprob[];
+}
+
 /** How a generation ended. */
 export interface Result {
     text: string;
     stop_reason: "stop" | "eos" | "length" | "cancelled";
     /** The same `seed` repeats this run. A BigInt from 2 ** 53. */
     seed: number | bigint;
+    /** With top_logprobs: the answer's tokens in order, also those of markers, reasoning and calls. */
+    logprobs?: TokenLogprob[];
     /** With strict: false: why a whole answer is not valid by its schema. */
     invalid?: string;
     usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number };

@@ -210,5 +210,7 @@ function joined(before, next) {
     const { n_evaluated, prompt_s, n_decoded, decode_s } = timings;
     timings.prompt_tok_s = prompt_s ? n_evaluated / prompt_s : 0;
     timings.decode_tok_s = decode_s ? n_decoded / decode_s : 0;
-    return { ...next, seed: before.seed, timings, usage: sums(before.usage, next.usage, Object.keys(next.usage)) };
+    const usage = sums(before.usage, next.usage, Object.keys(next.usage));
+    const logs = next.logprobs === undefined ? {} : { logprobs: [...(before.logprobs ?? []), ...next.logprobs] };
+    return { ...next, ...logs, seed: before.seed, timings, usage };
 }

@@ -24,6 +24,7 @@ import js  # type: ignore[import-not-found]
 from pyodide.ffi import JsBigInt, JsProxy, jsnull, to_js  # type: ignore[import-not-found]
 
 from . import calls
+from .logs import Logs
 
 if TYPE_CHECKING:
     from gemel_web.tab import TabApp
@@ -407,8 +408,9 @@ class Tab:
 
     def generate(self, call: Call, prompt: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
         """Start immediately, so that a stop finds the generation."""
+        logs = self._logs(options)
         call.generation = self._batch(options.pop("kv_type", None)).generate(prompt, **options)
-        return self._stream(call, call.generation, is_checked=options.get("strict") is False)
+        return self._stream(call, call.generation, logs, is_checked=options.get("strict") is False)
 
     def chat(self, call: Call, messages: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
         """As generate; what earlier answers evaluated of the messages is not evaluated again."""
@@ -417,12 +419,22 @@ class Tab:
         opened = {name: options.pop(name) for name in calls.OF_CHAT if name in options}
         values = options.pop("template_options", {})
         calls.check_template_options(values, lambda name: calls.reads(self._model, name, opened))
+        logs = self._logs(options)
         batch = self._batch(opened.pop("kv_type", None))
         opened.setdefault("n_ctx", batch.n_ctx)   # the same for all answers: what they evaluated can be shared
         call.generation = batch.answer(
             calls.continued(messages, options), template_options=values, **opened, **options
         )
-        return self._answer(call, call.generation, is_checked=options.get("strict") is False)
+        return self._answer(call, call.generation, logs, is_checked=options.get("strict") is False)
+
+    def _logs(self, options: dict[str, Any]) -> Logs | None:
+        """Return what notes log-probabilities, if an answer's options ask for them; the options then have it."""
+        n = options.pop("top_logprobs", None)
+        if n is None:
+            return None
+        logs = Logs(self._loaded(), n)
+        options["on_drawn"] = logs.log
+        return logs
 
     async def count(self, call: Call, prompt: Any, options: dict[str, Any]) -> int:  # noqa: ANN401
         """Return how many tokens an answer to a prompt or messages begins with."""
@@ -430,12 +442,16 @@ class Tab:
         calls.check_template_options(values, lambda name: calls.reads(self._model, name, options))
         return len(self._loaded().prompt_ids(prompt, **options, **values))
 
-    async def _answer(self, call: Call, generation: gemel.Generation, *, is_checked: bool) -> dict[str, Any]:
+    async def _answer(
+        self, call: Call, generation: gemel.Generation, logs: Logs | None, *, is_checked: bool
+    ) -> dict[str, Any]:
         """As _stream; the result has reasoning and calls, too."""
-        result = await self._stream(call, generation, is_checked=is_checked)
+        result = await self._stream(call, generation, logs, is_checked=is_checked)
         return {**result, "reasoning": generation.reasoning, "calls": [asdict(one) for one in generation.calls]}
 
-    async def _stream(self, call: Call, generation: gemel.Generation, *, is_checked: bool) -> dict[str, Any]:
+    async def _stream(
+        self, call: Call, generation: gemel.Generation, logs: Logs | None, *, is_checked: bool
+    ) -> dict[str, Any]:
         """Send the parts; return the result. is_checked: it says why a whole answer is not valid by its schema."""
         with generation, contextlib.suppress(gemel.CancelledError):   # the model was closed
             async for part in generation.parts():
@@ -456,6 +472,7 @@ class Tab:
             "timings": {
                 **asdict(timings), "prompt_tok_s": timings.prompt_tok_s, "decode_tok_s": timings.decode_tok_s,
             },
+            **({} if logs is None else {"logprobs": logs.of(n_new)}),
             **checked,
         }  # fmt: skip
 

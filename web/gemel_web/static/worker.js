@@ -2,7 +2,7 @@
 // passes every message to tab.py. Uses no other server.
 
 const HERE = new URL(".", import.meta.url);
-const PROGRAM = ["tab.py", "calls.py"]; // the modules of a package
+const PROGRAM = ["tab.py", "calls.py", "logs.py"]; // the modules of a package
 let tab = null;
 
 /** Fetch a file next to this one; its bytes must have the hash in assets.json. */

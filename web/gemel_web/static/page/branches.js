@@ -1,6 +1,8 @@
 // A conversation as a tree: a question has versions beside it, and each version has what followed it. One path through
 // the tree is shown. Knows nothing of the page, and checks what it is made from: a file may hold anything.
 
+import { storedTokens } from "./tokens.js";
+
 const LIMIT = 2_000_000; // characters of a text
 const MOST = 10_000; // questions of a conversation
 
@@ -94,6 +96,7 @@ export function answerOf(given) {
         where: HOSTS.includes(given.where) ? given.where : "unknown",
         model: textOr(given.model, ""),
         seed: numberOr(given.seed, null),
+        tokens: storedTokens(given.tokens),
         options: isObject(given.options) ? given.options : {},
         why: textOr(given.why, ""),
         isContinued: given.isContinued === true, // several requests made it

@@ -1,6 +1,7 @@
 // The conversation: asks the chosen host, shows the answer, and reports in the conversation what changes it. It shows
 // one path through the tree of questions (branches.js); kept.js stores the tree.
 import { answerOf } from "./branches.js";
+import { closer, whySame } from "./closer.js";
 import { contextOf, largerOf, limitOf } from "./context.js";
 import { button, byId, everyFrame, make } from "./dom.js";
 import { BROKEN, LOOP, STOPPED, whyEnded } from "./ends.js";
@@ -11,6 +12,7 @@ import { inTab, ofContext, remedies } from "./remedies.js";
 import { Repetition } from "./repeats.js";
 import { validOptions } from "./settings.js";
 import { isUnable } from "./tab.js";
+import { ALTERNATIVES, tokensOf } from "./tokens.js";
 import { Turn } from "./turn.js";
 
 const LOW = "(height < 30rem)"; // as in page.css
@@ -211,6 +213,7 @@ export class Conversation {
                 return { at: all.indexOf(node), of: all.length };
             },
             twin: (turn, other) => this.#compare(turn, other),
+            closer: (turn, result, body) => closer(turn, result, body, this.page),
             twinWhy: (other) => this.page.hosts.whyNoTwin(other),
         };
     }
@@ -284,7 +287,8 @@ export class Conversation {
     async #answer(turn, begun = null) {
         const host = this.page.hosts.current;
         const tools = this.page.tools.chosen;
-        const options = { ...this.page.settings.options(), ...(tools.length ? { tools } : {}) };
+        const more = { top_logprobs: ALTERNATIVES, ...(tools.length ? { tools } : {}) };
+        const options = { ...this.page.settings.options(), ...more };
         turn.run = { messages: [...this.#messages(turn), ...(begun?.messages ?? [])], options, begun };
         await this.busily(async (signal) => {
             try {
@@ -329,7 +333,7 @@ export class Conversation {
         const asked = performance.now();
         let computes = false; // the model is loaded: no more progress
         let first = null; // when the first token came: the visitor's wait, loading included
-        const result = await host.answer(messages, options, {
+        const given = await host.answer(messages, options, {
             signal,
             onProgress: everyFrame((state) => this.#abort && !computes && view.progress(state)),
             onBegin: () => {
@@ -343,6 +347,8 @@ export class Conversation {
                 view.part(part, part.kind === "result" ? null : figures.piece(count), count);
             },
         });
+        const { logprobs, ...result } = given;
+        result.tokens = tokensOf(logprobs);
         if (first !== null) result.timings.first_token_s = (first - asked) / 1000;
         figures.end(result, host.info ?? null, contextOf(host, settings));
         return result;
@@ -497,7 +503,7 @@ export class Conversation {
         await this.busily(async (signal) => {
             try {
                 const result = await this.#run(host, run, signal, { progress, began, part: () => {} });
-                turn.remark(...verdict(turn, result, LABELS[other], begun?.text.length ?? 0));
+                turn.remark(...verdict(turn, result, LABELS[other], begun?.text.length ?? 0)).after(whySame());
             } catch (error) {
                 turn.remark("waits", signal.aborted ? "The comparison was stopped." : sentence(error));
             }
@@ -527,6 +533,7 @@ function joined(begun, next, isWhole = next.messages.length > 0) {
         ...next,
         text,
         reasoning: begun.reasoning + next.reasoning,
+        tokens: begun.tokens.length && next.tokens.length ? [...begun.tokens, ...next.tokens] : [],
         calls: [...begun.calls, ...next.calls].map((call, index) => ({ ...call, index })),
         messages: [...begun.messages.slice(0, -1), ...(isWhole ? next.messages : [last])],
         usage: {

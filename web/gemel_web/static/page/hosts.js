@@ -13,6 +13,8 @@ export class Hosts extends EventTarget {
         super();
         this.tab = new TabHost();
         this.native = new NativeHost();
+        /** Models of this site: {alias, url, size}. */
+        this.offered = [];
         this.current = this.tab;
         this.#radios = Object.fromEntries(
             [...document.querySelectorAll("input[name=host]")].map((one) => [one.value, one]),

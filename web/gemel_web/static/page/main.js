@@ -35,7 +35,6 @@ const counter = new Counter(page, (text) => talk.messagesFor(text));
 const question = byId("question");
 let resolveConfigured; // call when config.json has been read
 const configured = new Promise((resolve) => (resolveConfigured = resolve));
-let offered = []; // models of this site: {alias, url, size}
 
 const WHERE_TEXT_GOES = {
     tab: "A language model that runs in this tab. Nothing you type leaves this device.",
@@ -53,7 +52,7 @@ function show() {
     byId("private").hidden = !kept.isPrivate;
     byId("model-name").textContent = name ?? "choose a model";
     const { tab, current } = hosts;
-    const size = offered.find(({ url }) => url === tab.source)?.size ?? tab.source?.size;
+    const size = hosts.offered.find(({ url }) => url === tab.source)?.size ?? tab.source?.size;
     const uncached = current === tab && tab.isLoaded ? tab.info.why_uncached : null;
     const loaded = uncached === null ? "loaded" : "loaded, not stored";
     const state = current === hosts.native ? "on the server" : tab.isLoaded ? loaded : size ? bytes(size) : "";
@@ -262,14 +261,14 @@ async function configure() {
         if (!answer.ok) throw new Error(`config.json: the server answers ${answer.status}`);
         isCopy = answer.headers.has("Gemel-Copy");
         config = await answer.json();
-        offered = config.models
+        hosts.offered = config.models
             .filter(({ url }) => url !== null)
             .map(({ alias, url, size }) => ({ alias, size, url: new URL(url, document.baseURI).href }));
     } catch (error) {
         talk.note(`The site’s list of models could not be read (${error.message}). Enter a name, or drop a file here.`);
         config = { native: false };
     }
-    hosts.tab.source = settings.get("model") ?? offered[0]?.url ?? null;
+    hosts.tab.source = settings.get("model") ?? hosts.offered[0]?.url ?? null;
     if (typeof hosts.tab.source === "string") cell.model = hosts.tab.source;
     hosts.native.wantsKey = config.key === true;
     if (isCopy) hosts.native.why = "the server is out of reach, and this page is the browser’s copy";
@@ -282,8 +281,8 @@ async function begin() {
     for (const words of settings.notes) talk.note(words);
     settingsPanel(settings, hosts.native);
     dialog("settings", "open-settings");
-    const models = new ModelsPanel({ hosts, choose, chooseServed }, byId("models"), offered);
-    dialog("models", "open-models", () => Object.assign(models, { offered }).show());
+    const models = new ModelsPanel({ hosts, choose, chooseServed }, byId("models"), hosts.offered);
+    dialog("models", "open-models", () => Object.assign(models, { offered: hosts.offered }).show());
     const chats = new ChatsPanel({ store, kept, open, fresh }, byId("chats"));
     dialog("chats", "open-chats", () => chats.show());
     dialog("object", "open-object");

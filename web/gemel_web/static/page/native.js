@@ -155,8 +155,9 @@ export class NativeHost {
         }
     }
 
-    #ask(messages, { n_ctx: _, ...options }, signal) {
+    #ask(messages, { n_ctx: _, top_logprobs, ...rest }, signal) {
         // n_ctx is left out: the server has its own context.
+        const options = top_logprobs === undefined ? rest : { ...rest, logprobs: true, top_logprobs };
         const body = { model: this.model, messages, ...options, stream: true, stream_options: { include_usage: true } };
         const headers = this.#headers({ "Content-Type": "application/json" });
         const request = fetch("v1/chat/completions", { method: "POST", headers, body: JSON.stringify(body), signal });
@@ -184,7 +185,16 @@ export class NativeHost {
 /** One request as Rounds asks for it: {answer, stop}. act(run, hear, signal) makes it and fills `run`. */
 function round(seed, { part }, act) {
     const abort = new AbortController();
-    const run = { text: "", reasoning: "", calls: [], reason: "cancelled", usage: null, count: 0, times: [] };
+    const run = {
+        text: "",
+        reasoning: "",
+        calls: [],
+        reason: "cancelled",
+        usage: null,
+        logprobs: [],
+        count: 0,
+        times: [],
+    };
     const hear = (kind, text, call) => {
         run.count++;
         run.times = [run.times[0] ?? performance.now(), performance.now()];
@@ -207,6 +217,7 @@ async function read(body, run, hear, signal) {
 
 function take({ choices: [choice], usage }, run, hear) {
     if (usage) run.usage = usage;
+    run.logprobs.push(...(choice?.logprobs?.content ?? []));
     const { content, reasoning_content: reasoning, tool_calls: calls } = choice?.delta ?? {};
     if (reasoning) {
         run.reasoning += reasoning;
@@ -232,6 +243,7 @@ function resultOf(run) {
     return {
         text: run.text,
         reasoning: run.reasoning,
+        logprobs: run.logprobs,
         calls: run.calls.map((call) => ({ ...call, is_complete: isJson(call.arguments) })),
         stop_reason: run.reason === "tool_calls" ? "stop" : run.reason,
         usage: run.usage ?? { prompt_tokens: null, completion_tokens: many },

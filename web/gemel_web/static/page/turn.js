@@ -135,6 +135,7 @@ export class Turn {
     begin(host, begun) {
         this.answer = null;
         this.#body.replaceChildren();
+        this.#showText();
         this.#begun = begun?.calls ?? [];
         if (begun === null) {
             this.#folds = new Folds();
@@ -150,6 +151,12 @@ export class Turn {
         if (begun !== null) this.#markdown.feed(begun.text);
         this.#markdown.render();
         this.element.setAttribute("aria-busy", "true");
+    }
+
+    /** Show the text in the place of its tokens. */
+    #showText() {
+        this.#body.hidden = false;
+        this.element.querySelector(".token-view")?.remove();
     }
 
     progress(state) {
@@ -198,13 +205,14 @@ export class Turn {
         if (timings.first_token_s) facts.push(`first token ${seconds(timings.first_token_s)}`);
         if (why) facts.push(why);
         this.#live.textContent = facts.join(" · ");
-        this.#live.title = `seed ${result.seed}, ${result.model}`;
+        this.#live.title = result.model;
         if (!result.text.trim()) this.#body.append(make("p", { class: "help" }, "The model gave an empty answer."));
         const twin = this.#twin(result.where);
         this.#foot.replaceChildren(
             copier(() => this.answer),
             button("again", "Regenerate", () => this.wants.again(this)),
             ...(twin ? [twin] : []),
+            ...this.wants.closer(this, result, this.#body),
         );
     }
 
@@ -295,14 +303,14 @@ export class Turn {
 
     /** Show a remark below the answer. */
     remark(kind, ...words) {
-        this.#foot.querySelector(".remark")?.remove();
+        for (const one of this.#foot.querySelectorAll(".remark, .why-same")) one.remove();
         const place = make("p", { class: `remark ${kind}` }, ...words);
         this.#foot.append(place);
         return place;
     }
 
     lock(locked) {
-        for (const one of this.element.querySelectorAll("button:not(.copy)"))
+        for (const one of this.element.querySelectorAll("button:not(.copy, .free)"))
             one.disabled = locked || one.classList.contains("ends");
     }
 }
