@@ -38,7 +38,8 @@ def is_ngrams(draft: object) -> bool:
 
 def check_draft(draft: object) -> None:
     """Raise ArgumentTypeError for what can't be a draft, before anything is downloaded."""
-    if draft is None or (isinstance(draft, int | float) and not isinstance(draft, bool)):
+    number = isinstance(draft, int | float) and not isinstance(draft, bool)
+    if draft is None or number or isinstance(draft, list | tuple | dict | set):
         raise wrong_type("draft", draft, WANTED)
 
 

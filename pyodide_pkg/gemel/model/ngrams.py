@@ -29,7 +29,7 @@ def draft_cache(model: CoreModel, texts: Iterable[str], *, least: int = 2, most:
     """See Model.draft_cache."""
     least, most = integer(least, 1, "least"), integer(most, 1, "most")
     model._check_decodes()
-    if isinstance(texts, str):
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
         sequence("texts", texts, "texts, such as a list")
     votes: dict[int, Votes] = {length: {} for length in LENGTHS}
     for one in texts:
