@@ -56,6 +56,20 @@ def test_a_foreign_page_is_refused(app: Asked, origin: str) -> None:
     error_of(app.ask("OPTIONS", TEXT, headers={"origin": origin, **PREFLIGHT}), 403)
 
 
+def test_a_refused_origin_is_logged_once_with_the_option_that_allows_it(
+    serve: Any, caplog: pytest.LogCaptureFixture  # noqa: ANN401
+) -> None:
+    app = serve()
+    for origin in (ORIGIN, ORIGIN, "null", "https://a b"):
+        app.get("/v1/models", headers={"origin": origin})
+    assert [line for line in caplog.messages if "refused" in line] == [
+        f"refused a page of {ORIGIN}: to allow it, start with --allowed-origin {ORIGIN}"
+    ]
+    for i in range(100):
+        app.get("/v1/models", headers={"origin": f"https://{i}.example"})
+    assert len([line for line in caplog.messages if "refused" in line]) == 20
+
+
 def test_the_servers_own_page_is_allowed(app: Asked) -> None:
     response = app.ask("POST", TEXT, json=BODY, headers={"origin": "http://localhost:8090"})
     assert response.status_code == 200

@@ -42,6 +42,7 @@ def demo(
         "--port", panel=options.SERVER, metavar="N", default="8090, or a free one if that is in use",
         words="Port to listen on; 0: any free port.",
     )] = None,
+    allowed_origin: options.AllowedOrigins = None,
     access_log: options.AccessLog = None,
     threads: ThreadsOption = None,
     isa: IsaOption = None,
@@ -62,7 +63,10 @@ def demo(
     from .server import listen, models_of, run
     from .settings import settings_of
 
-    settings = settings_of({"host": host, "port": port, "access_log": access_log})
+    settings = settings_of({
+        "host": host, "port": port, "access_log": access_log,
+        "allowed_origins": tuple(allowed_origin) if allowed_origin else None,
+    })  # fmt: skip
     page = needed_page()
     drafts = draft_of(draft, no_draft)
     how = ModelOptions(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, draft=drafts, overrides=overrides)

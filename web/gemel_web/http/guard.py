@@ -1,7 +1,7 @@
 """The outermost middleware: checks host, origin and API key, adds headers, and answers errors that nothing else caught.
 
 A refused request is refused before its body is read; then the connection is closed, so that the client stops sending.
-Of a request the log has only method and path, of an error only its type and location.
+Of a request the log has only method and path, of an error only its type and location; once, an origin that was refused.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ OF_API = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+MOST_REFUSED = 20      # origins that the log names
 EXPOSED = f"{HOST}, Retry-After, Content-Range, ETag"   # headers that pages may read
 OF_STATIC = {
     "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED,
@@ -52,20 +53,21 @@ class Guard:
         self._app = app
         self._config = config
         self._apis = apis
+        self._refused: set[str] = set()   # origins that the log names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        await Exchange(self._app, self._config, self._apis, scope, receive, send).go()
+        await Exchange(self._app, self._config, self._apis, scope, receive, send, self._refused).go()
 
 
 class Exchange:
     """One request and its response."""
 
     def __init__(
-        self, app: ASGIApp, config: Config, apis: Apis, scope: Scope, receive: Receive, send: Send
+        self, app: ASGIApp, config: Config, apis: Apis, scope: Scope, receive: Receive, send: Send, refused: set[str]
     ) -> None:
         self._app = app
         self._config = config
@@ -78,6 +80,7 @@ class Exchange:
         self._is_api = apis.has(self._path)
         self._body_read = not ("transfer-encoding" in self._headers or self._headers.get("content-length", "0") != "0")
         self._status = 0
+        self._refused = refused
 
     async def go(self) -> None:
         """Pass the request on or refuse it; it always gets a response, unless the client has left."""
@@ -132,7 +135,14 @@ class Exchange:
         if origin is not None and not self._is_own(origin) and not self._is_allowed(origin):
             option = allowing("--allowed-origin", origin, ORIGIN)
             words = f"pages of {origin[:100]!r} may not use this API: allow them with {option}"
+            self._log_refused(origin)
             raise ApiError(403, words, code="origin_not_allowed")
+
+    def _log_refused(self, origin: str) -> None:
+        """Say once per origin how to allow it; up to MOST_REFUSED, so that nobody fills the log."""
+        if ORIGIN.fullmatch(origin) and origin not in self._refused and len(self._refused) < MOST_REFUSED:
+            self._refused.add(origin)
+            log.warning("refused a page of %s: to allow it, start with --allowed-origin %s", origin, origin)
 
     def _is_own(self, origin: str) -> bool:
         return origin.lower() == f"{self._scope.get('scheme', 'http')}://{self._headers.get('host', '')}".lower()
