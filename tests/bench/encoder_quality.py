@@ -1,8 +1,10 @@
 """How near gemel's embeddings are to sentence-transformers': cosines, tokens, and the same bits alone and together.
 
-    python tests/bench/encoder_quality.py FOLDER FILE.gguf... --torch PYTHON
+    python tests/bench/encoder_quality.py FOLDER FILE.gguf... --torch PYTHON [--weights NOMIC.gguf] [--kv f32]
 
 FOLDER: the model for sentence-transformers. FILES: the same model, as make_encoder.py writes it in F32, F16 and Q8_0.
+--weights takes the reference's weights from a file of nomic-bert, in F16 or F32, and only the tokenizer from FOLDER:
+transformers computes it, and means its hidden states. --kv is the type of keys and values.
 200 texts of 1 to some 400 tokens are embedded; 4000 drawn texts are tokenized. Files of Q8_0 must reach a cosine of
 0.995, others 0.9999.
 """
@@ -17,7 +19,10 @@ import random
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import gemel
 
 TEXTS = Path(__file__).resolve().parents[1] / "text"
 N_TEXTS, N_DRAWN, MOST_WORDS = 200, 4000, 310
@@ -42,6 +47,52 @@ def drawn() -> list[str]:
             for _ in range(N_DRAWN)]   # fmt: skip
 
 
+def nomic(path: str) -> Any:  # noqa: ANN401
+    """Return transformers' model of a file of nomic-bert."""
+    sys.path.append(str(TEXTS.parent))
+    from archs import ARCHS
+    from gguf_file import read_gguf
+    from golden.tensors import NOMIC
+    from reference import unfused
+
+    torch: Any = importlib.import_module("torch")
+    transformers: Any = importlib.import_module("transformers")
+    values, tensors = read_gguf(Path(path).read_bytes())
+    said = {key.removeprefix("nomic-bert."): value for key, value in values.items()}
+    config = transformers.AutoConfig.for_model(
+        "nomic_bert", vocab_size=len(said["tokenizer.ggml.tokens"]), hidden_size=said["embedding_length"],
+        intermediate_size=said["feed_forward_length"], num_hidden_layers=said["block_count"],
+        num_attention_heads=said["attention.head_count"], num_key_value_heads=said["attention.head_count"],
+        max_position_embeddings=said["context_length"], layer_norm_eps=said["attention.layer_norm_epsilon"],
+        type_vocab_size=said["tokenizer.ggml.token_type_count"],
+        rope_parameters={"rope_type": "default", "rope_theta": said["rope.freq_base"]},
+    )  # fmt: skip
+    state = {}
+    for name, tensor in unfused(tensors, ARCHS["nomic-bert"]).items():
+        if ".attn_qkv." not in name:
+            stem, _, kind = name.rpartition(".")
+            blk, _, part = stem.rpartition(".")
+            state[f"{NOMIC[part].format(blk.removeprefix('blk.'))}.{kind}"] = torch.from_numpy(tensor.floats().copy())
+    model = transformers.AutoModel.from_config(config, dtype=torch.float32, add_pooling_layer=False).eval()
+    model.load_state_dict(state, strict=True)
+    return model
+
+
+def reference_of(folder: str, weights: str) -> None:
+    """Write the same of a model whose weights are in a GGUF file."""
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    torch: Any = importlib.import_module("torch")
+    transformers: Any = importlib.import_module("transformers")
+    tokenizer, model, rows = transformers.AutoTokenizer.from_pretrained(folder), nomic(weights), []
+    with torch.no_grad():
+        for text in texts():
+            ids = torch.tensor([tokenizer(text, truncation=False)["input_ids"]])
+            mean = model(ids).last_hidden_state[0].double().mean(dim=0)
+            rows.append((mean / mean.norm()).tolist())
+    json.dump({"rows": rows, "ids": tokenizer(drawn(), truncation=False)["input_ids"]}, out)
+
+
 def reference(folder: str) -> None:
     """Write the rows of the texts, and the ids of those that are drawn."""
     out = os.fdopen(os.dup(1), "w")
@@ -54,16 +105,24 @@ def reference(folder: str) -> None:
     json.dump({"rows": rows.astype(float).tolist(), "ids": ids}, out)
 
 
-def check(path: str, expected: dict[str, Any]) -> bool:
+def hidden(model: gemel.Model, ids: list[int], kv: gemel.KvType) -> Any:  # noqa: ANN401
+    with model.session(kv_type=kv) as session:
+        return session.hidden(ids)
+
+
+def check(path: str, expected: dict[str, Any], kv: gemel.KvType | None) -> bool:
     """Compare a file, print what was found, and return whether it is near enough."""
     import gemel
     import numpy as np
 
     with gemel.open(path) as model:
-        lengths = [len(model.tokenize(text, bos_eos=True)) for text in texts()]
+        read = [model.tokenize(text, bos_eos=True) for text in texts()]
+        lengths = [len(ids) for ids in read]
         rows = np.asarray(model.embed(texts()))
         alone = all(bytes(model.embed(text)) == bytes(row) for text, row in zip(texts(), rows, strict=True))
         ids = [model.tokenize(text, bos_eos=True) for text in drawn()]
+        if kv is not None:
+            rows = np.stack([gemel.pooled(hidden(model, one, kv)) for one in read])
     least = float((rows.astype(float) * np.asarray(expected["rows"])).sum(axis=1).min())
     alike = sum(own == other for own, other in zip(ids, expected["ids"], strict=True))
     enough = 0.995 if "Q8_0" in Path(path).name else 0.9999
@@ -79,12 +138,14 @@ if __name__ == "__main__":
     parser.add_argument("folder")
     parser.add_argument("files", nargs="*")
     parser.add_argument("--torch", help="a Python that has sentence-transformers", default=sys.executable)
+    parser.add_argument("--weights", help="a file of nomic-bert that has the reference's weights", default="")
+    parser.add_argument("--kv", choices=["f16", "f32"], help="the type of keys and values")
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.work:
-        reference(given.folder)
+        reference_of(given.folder, given.weights) if given.weights else reference(given.folder)
     else:
-        command = [given.torch, __file__, given.folder, "--work"]
+        command = [given.torch, __file__, given.folder, "--weights", given.weights, "--work"]
         found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-        good = [check(path, found) for path in given.files]
+        good = [check(path, found, given.kv) for path in given.files]
         sys.exit(not all(good))

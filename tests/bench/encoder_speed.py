@@ -59,20 +59,25 @@ def torch_engine(dtype: str) -> Callable[[str, int], Embed]:
     return engine
 
 
-def llama_engine(model: str, threads: int) -> Embed:
-    llama_cpp: Any = importlib.import_module("llama_cpp")
-    made = llama_cpp.Llama(
-        model, embedding=True, n_ctx=512, n_batch=512, n_ubatch=512, n_threads=threads, n_threads_batch=threads,
-        verbose=False,
-    )  # fmt: skip
-    return lambda texts: made.embed(texts, normalize=True)
+def llama_engine(n_batch: int) -> Callable[[str, int], Embed]:
+    """Return llama.cpp that packs sentences into batches of up to n_batch tokens, as its Python package does."""
+
+    def engine(model: str, threads: int) -> Embed:
+        llama_cpp: Any = importlib.import_module("llama_cpp")
+        made = llama_cpp.Llama(
+            model, embedding=True, n_ctx=n_batch, n_batch=n_batch, n_ubatch=n_batch, n_threads=threads,
+            n_threads_batch=threads, verbose=False,
+        )  # fmt: skip
+        return lambda texts: made.embed(texts, normalize=True)
+
+    return engine
 
 
 ENGINES: dict[str, Callable[[str, int], Embed]] = {
     "gemel": gemel_engine,
     "sentence-transformers, float32": torch_engine("float32"),
     "sentence-transformers, bfloat16": torch_engine("bfloat16"),
-    "llama.cpp": llama_engine,
+    **{f"llama.cpp, batches of {n}": llama_engine(n) for n in (48, 64, 128, 512)},
 }
 
 
@@ -101,9 +106,9 @@ def main(args: argparse.Namespace) -> None:
     sys.path.append(str(HERE))
     from compare_peers import Child, busy
 
-    given = {"gemel": (sys.executable, args.model), "llama.cpp": (args.llama, args.model)}
+    given = {"gemel": (sys.executable, args.model)}
     for name in ENGINES:
-        given.setdefault(name, (args.torch, args.folder))
+        given.setdefault(name, (args.llama, args.model) if name.startswith("llama") else (args.torch, args.folder))
     for threads in map(int, args.threads.split(",")):
         children = {
             name: Child(python, __file__, "--work", name, str(model), "-t", str(threads), "--count", str(args.count))

@@ -11,6 +11,8 @@ PHI3: Fields = {"kv": [["general.name", "string", "tiny"]], "fused": ["attn_qkv"
 CAPPED: Fields = {"final_cap": 30.0}  # what llama.cpp takes where the file doesn't say it
 LONG: Fields = {"window": 8192, "n_ctx": 16384, "window_pattern": 4, "n_layer": 4, "heat": 0.1, "heat_span": 8192}
 SAME_EPS: Fields = {"eps": 1e-6, "embd_std": 0.5}
+NO_GATE_BIAS: Fields = {"without": [f"blk.{il}.ffn_gate.bias" for il in range(2)]}
+MODERN: Fields = {"fused": ["attn_qkv", "gate_up"]}
 V3: Fields = {**cases.V3, "n_ff": 40}
 # Of an architecture: case of cases.py -> fields that are added. "plain", where an architecture is not here.
 OF: dict[str, dict[str, Fields]] = {
@@ -57,6 +59,11 @@ OF: dict[str, dict[str, Fields]] = {
     "qwen35moe": {"plain": SAME_EPS, "many experts, tied": SAME_EPS},
     "qwen3next": {"plain": SAME_EPS, "odd sizes": {**SAME_EPS, "delta_dims": (12, 12)}},
     "llama4": {"dense layers between": LONG, "plain": LONG},
+    "bert": {"plain": {}, "odd sizes": {}},
+    "nomic-bert": {"plain": {}, "odd sizes": {}},
+    "jina-bert-v2": {"plain": NO_GATE_BIAS, "odd sizes": NO_GATE_BIAS},
+    "modern-bert": {"plain": MODERN, "odd sizes": MODERN},
+    "gemma-embedding": {"plain": {}, "odd sizes": {}},
 }  # fmt: skip
 
 

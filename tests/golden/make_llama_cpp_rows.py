@@ -1,4 +1,5 @@
-"""Write tests/golden/llama_cpp/<architecture>.json: logits that llama.cpp gives for tiny hashed models.
+"""Write tests/golden/llama_cpp/<architecture>.json: logits that llama.cpp gives for tiny hashed models, and hidden
+states of encoders.
 
     python tests/golden/make_llama_cpp_rows.py            every row of tests/archs.py
     python tests/golden/make_llama_cpp_rows.py qwen2      one
@@ -13,7 +14,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,8 @@ from gguf_file import F32
 from golden import cases, llama_cpp_cases
 from golden_files import IDS, N_VOCAB, Case
 
+Outputs = Callable[[Path, Sequence[int], int], F32]
+
 
 def logits_of(file: Path, ids: Sequence[int], n_ctx: int) -> F32:
     """Return llama.cpp's logits after each of ids."""
@@ -40,15 +43,30 @@ def logits_of(file: Path, ids: Sequence[int], n_ctx: int) -> F32:
     return np.array(llama.scores[: len(ids)], np.float32)
 
 
-def in_a_process(data: bytes, ids: Sequence[int], n_ctx: int) -> F32:
-    """Return the same, of a file's bytes."""
+def hidden_of(file: Path, ids: Sequence[int], n_ctx: int) -> F32:
+    """Return an encoder's hidden state of each of ids."""
+    llama = llama_cpp.Llama(
+        str(file), n_ctx=n_ctx, n_batch=n_ctx, n_ubatch=n_ctx, n_threads=1, n_threads_batch=1, embedding=True,
+        pooling_type=llama_cpp.LLAMA_POOLING_TYPE_NONE, flash_attn=False, verbose=bool(os.environ.get("VERBOSE")),
+    )  # fmt: skip
+    batch = llama_cpp.llama_batch_init(len(ids), 0, 1)
+    batch.n_tokens = len(ids)
+    for i, id in enumerate(ids):
+        batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = id, i, 1, 0, True
+    assert llama_cpp.llama_encode(llama.ctx, batch) == 0
+    found = llama_cpp.llama_get_embeddings(llama.ctx)
+    return np.array(np.ctypeslib.as_array(found, (len(ids), llama.n_embd())), np.float32)
+
+
+def in_a_process(outputs: Outputs, data: bytes, ids: Sequence[int], n_ctx: int) -> F32:
+    """Return what `outputs` gives for a file's bytes."""
     with tempfile.TemporaryDirectory() as folder:
         file, logits = Path(folder) / "model.gguf", Path(folder) / "logits.npy"
         file.write_bytes(data)
         child = os.fork()
         if child == 0:
             try:
-                np.save(logits, logits_of(file, ids, n_ctx))
+                np.save(logits, outputs(file, ids, n_ctx))
             finally:
                 os._exit(0)
         os.waitpid(child, 0)
@@ -58,8 +76,11 @@ def in_a_process(data: bytes, ids: Sequence[int], n_ctx: int) -> F32:
 
 def case_of(golden: cases.Golden) -> Case:
     t = tiny.TinyModel(**golden.fields)
-    rows, columns = list(cases.rows_of(golden.n_ids)), list(range(5, N_VOCAB, 17))
-    logits = in_a_process(tiny.tiny_llama(**golden.fields), IDS[: golden.n_ids], golden.n_ctx)
+    is_encoder = t.row.has("ENCODER")
+    rows = list(cases.rows_of(golden.n_ids))
+    columns = list(range(0, t.n_embd, 5) if is_encoder else range(5, N_VOCAB, 17))
+    outputs = hidden_of if is_encoder else logits_of
+    logits = in_a_process(outputs, tiny.tiny_llama(**golden.fields), IDS[: golden.n_ids], golden.n_ctx)
     weights = golden_files.checksum(tiny.described(t)[1])
     return Case(golden.fields, golden.n_ids, golden.n_ctx, rows, columns, weights, logits[np.ix_(rows, columns)])
 

@@ -115,6 +115,24 @@ def test_a_prompt_comes_before_each_text(tiny_model: Open) -> None:
     assert bytes(model.embed("one", prompt="query: ")) == bytes(model.embed("query: one"))
 
 
+@pytest.mark.parametrize("arch", ["bert", "llama"])
+def test_ids_are_embedded_as_they_are(tiny_model: Open, arch: str) -> None:
+    model = tiny_model(arch=arch, n_ctx=40)
+    ids = model.tokenize("one two", bos_eos=True)
+    rows = np.asarray(model.embed(["one two", ids, np.array(ids, np.int32), tuple(ids[1:])]))
+    assert [bytes(row) == bytes(rows[0]) for row in rows] == [True, True, True, False]
+    with pytest.raises(gemel.ArgumentError, match="prompt has no effect on ids"):
+        model.embed([ids], prompt="a")
+    with pytest.raises(gemel.ContextError, match="n_ctx is 40, but the text has 41 tokens"):
+        model.embed([IDS[:41]])
+    parts = [np.asarray(model.embed([IDS[at:to]], normalize=False)[0], np.float64) for at, to in ((0, 40), (40, 50))]
+    mean = (40 * parts[0] + 10 * parts[1]) / 50
+    assert np.allclose(model.embed([IDS[:50]], overflow="chunk")[0], mean / np.linalg.norm(mean), atol=1e-6)
+    for wrong in ([[]], [[model.n_vocab]], [["a"]], [5], [b"a"], [{5}], [None]):
+        with pytest.raises((gemel.ArgumentError, gemel.ArgumentTypeError)):
+            model.embed(wrong)   # type: ignore[arg-type]
+
+
 def test_a_long_text_is_an_error_or_embedded_in_parts(tiny_model: Open) -> None:
     model = tiny_model(arch="bert", n_ctx=40, tokenizer="bert")
     text = "the model reads the tensors " * 20

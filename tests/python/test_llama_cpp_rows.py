@@ -1,4 +1,5 @@
-"""Logits of llama.cpp for tiny models of every architecture, kept in tests/golden/llama_cpp: the core gives them, too.
+"""Logits of llama.cpp for tiny models of every architecture, and hidden states of encoders, kept in
+tests/golden/llama_cpp: the core gives them, too.
 
 golden/make_llama_cpp_rows.py wrote them, with F32 weights and an F32 cache; nothing of it is needed here. A table in
 docs/models.md says where llama.cpp and transformers differ.
@@ -14,7 +15,7 @@ import mistakes
 import numpy as np
 import pytest
 import reference_math
-from archs import ARCHS, DECODERS
+from archs import ARCHS
 from gguf_file import F32
 from golden_files import IDS, Case
 from mistakes import Mistake
@@ -28,7 +29,7 @@ BOUND = 1e-5
 GELU_BOUND = 1e-3
 CASES = {
     f"{arch}, {name}": case
-    for arch in DECODERS
+    for arch in ARCHS
     if (path := FOLDER / f"{arch}.json").is_file()
     for name, case in golden_files.read(path).items()
 }
@@ -65,16 +66,18 @@ def distances(got: F32, case: Case) -> F32:
 def core_distance(case: Case) -> float:
     rows = []
     with gemel.open(case.model(), threads=1) as model, model.session(n_ctx=case.n_ctx, kv_type="f32") as session:
-        for at in case.rows:
+        for at in () if model.is_encoder else case.rows:
             session.append(IDS[session.n_past : at + 1])
             rows.append(np.asarray(session.logits())[case.columns])
+        if model.is_encoder:
+            rows += list(np.asarray(session.hidden(IDS[: case.n_ids]))[np.ix_(case.rows, case.columns)])
     return float(distances(np.stack(rows), case).max())
 
 
 def reference_distances(case: Case, change: Mistake) -> F32:
     model = Reference(case.model(), n_ctx=case.n_ctx, kv_type="f32")
     change(model)
-    return distances(model.logits(IDS[: case.n_ids])[np.ix_(case.rows, case.columns)], case)
+    return distances(model.outputs(IDS[: case.n_ids])[np.ix_(case.rows, case.columns)], case)
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in DIFFERS])
@@ -96,7 +99,7 @@ def test_where_llama_cpp_differs_nothing_else_does(name: str) -> None:
     assert reference_distances(CASES[name], DIFFERS[name]).max() <= BOUND
 
 
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("name", ARCHS)
 def test_each_architecture_has_logits_of_llama_cpp(name: str) -> None:
     assert (FOLDER / f"{name}.json").is_file(), f"run tests/golden/make_llama_cpp_rows.py {name}"
 

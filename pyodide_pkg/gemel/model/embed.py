@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from operator import mul
 from typing import Any, Literal, cast
@@ -20,6 +20,7 @@ from ..core.checks import text as checked_text
 from ..core.errors import ArgumentError, ArgumentTypeError, ContextError, NumericError, UnsupportedError
 from ..core.floats import FloatArray, Rows, floats
 from ..core.scalars import whole
+from ..text.ids import Ids
 from .core_model import CoreModel
 
 Pooling = Literal["mean", "first", "cls", "last"]
@@ -55,11 +56,14 @@ def recipe_of(model: CoreModel, pooling: Pooling | None, normalize: bool, trunca
     return Recipe(pooling or cast("Pooling", model.pooling or "mean"), flag("normalize", normalize), integer)
 
 
-def text_ids(model: CoreModel, text: str) -> list[int]:
-    """Return the ids of a text that is embedded. ContextError when they are more than the file's n_ctx."""
-    if not isinstance(text, str):
-        raise ArgumentTypeError(f"texts must be strings, not {type(text).__name__}")
-    ids = model.tokenize(text, bos_eos=True)
+def text_ids(model: CoreModel, text: str | Ids) -> list[int]:
+    """Return the ids of a text that is embedded, or ids as they are. ContextError if the file's n_ctx is less."""
+    if isinstance(text, str):
+        ids = model.tokenize(text, bos_eos=True)
+    elif is_ids(text):
+        ids = model._prompt_ids(text, special=False)
+    else:
+        raise ArgumentTypeError(f"texts must be strings or lists of ids, not {type(text).__name__}")
     if not ids:
         raise ArgumentError("an empty text has no tokens to embed")
     if len(ids) > model.n_ctx:
@@ -68,13 +72,20 @@ def text_ids(model: CoreModel, text: str) -> list[int]:
     return ids
 
 
-def parts_of(model: CoreModel, text: str, prompt: str | None, overflow: Overflow) -> list[list[int]]:
+def is_ids(text: object) -> bool:
+    """Tell whether a text is given as ids: a list of integers, an array, a numpy array."""
+    return not isinstance(text, str | bytes | Mapping | Set) and hasattr(text, "__len__") and hasattr(text, "__iter__")
+
+
+def parts_of(model: CoreModel, text: str | Ids, prompt: str | None, overflow: Overflow) -> list[list[int]]:
     """Return the ids of a text with its prompt, in as many parts as its length needs; each begins with the prompt."""
     if checked_text("overflow", overflow, "'error' or 'chunk'") not in ("error", "chunk"):
         raise ArgumentError(f"overflow={overflow!r}: must be 'error' or 'chunk'")
     start = "" if prompt is None else checked_text("prompt", prompt)
-    if overflow == "error" or not isinstance(text, str):
-        return [text_ids(model, start + text if isinstance(text, str) else text)]
+    if not isinstance(text, str):
+        return _parts_of_ids(model, text, start, overflow)
+    if overflow == "error":
+        return [text_ids(model, start + text)]
     whole_text = model.tokenize(start + text, bos_eos=True)
     if len(whole_text) <= model.n_ctx:
         return [text_ids(model, start + text)]
@@ -86,6 +97,16 @@ def parts_of(model: CoreModel, text: str, prompt: str | None, overflow: Overflow
         raise ContextError(f"n_ctx is {model.n_ctx}, and the prompt leaves no room for the text: shorten it")
     body = model.tokenize(text)
     return [[*head, *body[at : at + room], *tail] for at in range(0, len(body), room)]
+
+
+def _parts_of_ids(model: CoreModel, ids: Ids, prompt: str, overflow: Overflow) -> list[list[int]]:
+    """Return ids as they are, without special tokens of gemel's; or in parts of n_ctx."""
+    if prompt and is_ids(ids):
+        raise ArgumentError("prompt has no effect on ids: put its ids before them")
+    if overflow == "error" or not is_ids(ids) or len(ids) <= model.n_ctx:
+        return [text_ids(model, ids)]
+    whole_text = model._prompt_ids(ids, special=False)
+    return [whole_text[at : at + model.n_ctx] for at in range(0, len(whole_text), model.n_ctx)]
 
 
 def part_options(recipe: Recipe, parts: Sequence[list[int]]) -> dict[str, Any]:

@@ -388,11 +388,12 @@ class Model(CoreModel):
             return batch.score(ids).result()
 
     def embed(
-        self, texts: str | Sequence[str], pooling: Pooling | None = None, *, normalize: bool = True,
+        self, texts: str | Sequence[str | Ids], pooling: Pooling | None = None, *, normalize: bool = True,
         truncate_dim: int | None = None, prompt: str | None = None, overflow: Overflow = "error",
     ) -> FloatArray:   # fmt: skip
         """Return the pooled last hidden states: float32 [n_embd] of one text, [n][n_embd] of a sequence of them.
 
+        A text in a sequence may be a list of ids, which are taken as they are: no special tokens are added.
         pooling: over the tokens of a text: "mean", the "first" one ("cls") or the "last"; None: as the file says, or
         "mean". truncate_dim: only so many numbers of each row. normalize: rows, truncated ones too, to length 1.
         prompt: comes before every text, such as "search_query: ". overflow: a text that is longer than the file's n_ctx
@@ -402,7 +403,8 @@ class Model(CoreModel):
         from .embed import embed_texts, parts_of, recipe_of
 
         recipe = recipe_of(self, pooling, normalize, truncate_dim)
-        given = [texts] if isinstance(texts, str) else sequence("texts", texts, "a string or a list of strings")
+        wanted = "a string or a list of strings or of lists of ids"
+        given = [texts] if isinstance(texts, str) else sequence("texts", texts, wanted)
         if not given:
             raise ArgumentError("there are no texts to embed")
         parts = [parts_of(self, one, prompt, overflow) for one in given]   # type: ignore[arg-type]  # it checks

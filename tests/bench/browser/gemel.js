@@ -1,4 +1,4 @@
 // gemel in Pyodide in a worker.
 import { inWorker } from "./worker.js";
 
-export const { start, open, generate } = inWorker("gemel_worker.js");
+export const { start, open, generate, embed } = inWorker("gemel_worker.js");

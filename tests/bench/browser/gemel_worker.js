@@ -29,6 +29,9 @@ def generate(prompt, n, arrived):
         "n_prompt": len(generation.prompt_ids), "n_tokens": len(generation.ids), "text": generation.text,
         "prompt_s": timings.prompt_s, "decode_s": timings.decode_s,
     }
+
+def embed(texts):
+    return model.embed(texts.to_py()).tolist()
 `;
 let pyodide;
 
@@ -36,7 +39,7 @@ async function start() {
     pyodide = await loadPyodide({ indexURL: "/npm/pyodide/" });
 }
 
-async function open(url, { wheel, threads, engine = "", relaxed = true, prompt = undefined, ends }) {
+async function open(url, { wheel, threads, engine = "", relaxed = true, prompt = undefined, ends = [] }) {
     const called = performance.now();
     const site = pyodide.runPython("import sysconfig; sysconfig.get_path('purelib')");
     pyodide.unpackArchive(await (await fetch(wheel)).arrayBuffer(), "whl", { extractDir: site }); // as gemel.js does
@@ -51,6 +54,8 @@ async function open(url, { wheel, threads, engine = "", relaxed = true, prompt =
 
 const generate = async (prompt, n, onToken) => plain(pyodide.globals.get("generate")(prompt, n, onToken));
 
+const embed = async (texts) => plain(pyodide.globals.get("embed")(texts));
+
 const plain = (proxy) => proxy.toJs({ dict_converter: Object.fromEntries });
 
-answer({ start, open, generate });
+answer({ start, open, generate, embed });

@@ -2,6 +2,7 @@
 //   start(options)               start the runtime: everything that does not need the model
 //   open(url, options)           load a model
 //   generate(prompt, n, onToken) exactly n tokens, greedy; calls onToken as each arrives; returns facts about the run
+//   embed(texts)                 a row of numbers for each text
 // All times are measured in this page: what a visitor would see.
 const query = new URLSearchParams(location.search);
 const options = JSON.parse(query.get("options") ?? "{}");
@@ -26,6 +27,16 @@ async function click(url, prompt) {
     return { open: opened - called, first, click: at - called, at, clock: performance.timeOrigin + at, own, facts };
 }
 
+/** Load an encoder. */
+const open = (url) => engine.open(url, options);
+
+/** Embed texts; return milliseconds and the first `n` rows. */
+async function embed(texts, n) {
+    const called = performance.now();
+    const rows = await engine.embed(texts);
+    return { ms: performance.now() - called, rows: rows.slice(0, n) };
+}
+
 async function start() {
     const called = performance.now();
     await engine.start(options);
@@ -36,6 +47,8 @@ globalThis.bench = {
     start,
     click,
     run,
+    open,
+    embed,
     memory: async () => (await performance.measureUserAgentSpecificMemory()).bytes,
     isolated: crossOriginIsolated,
 };

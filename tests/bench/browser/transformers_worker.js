@@ -1,9 +1,11 @@
 // The worker's side of transformers.js: dtype and threads by ?options=, models from this server, tokens one by one.
+// An encoder has batch, too: how many texts a call embeds.
 import { answer } from "./worker.js";
 
 let library;
 let tokenizer;
 let model;
+let extract;
 
 async function start({ threads }) {
     library = await import("/npm/@huggingface/transformers/dist/transformers.min.js");
@@ -15,11 +17,29 @@ async function start({ threads }) {
     env.backends.onnx.wasm.numThreads = threads;
 }
 
-async function open(url, { dtype }) {
+async function open(url, { dtype, batch }) {
     const name = url.split("/").at(-1);
+    if (batch) extract = await embedder(name, dtype, batch);
+    else await openDecoder(name, dtype);
+    return { threads: library.env.backends.onnx.wasm.numThreads };
+}
+
+/** Return a function that embeds texts, `batch` in a call, as the library's documentation does. */
+async function embedder(name, dtype, batch) {
+    const pipe = await library.pipeline("feature-extraction", name, { dtype, device: "wasm" });
+    return async (texts) => {
+        const rows = [];
+        for (let i = 0; i < texts.length; i += batch) {
+            const found = await pipe(texts.slice(i, i + batch), { pooling: "mean", normalize: true });
+            rows.push(...found.tolist());
+        }
+        return rows;
+    };
+}
+
+async function openDecoder(name, dtype) {
     tokenizer = await library.AutoTokenizer.from_pretrained(name);
     model = await library.AutoModelForCausalLM.from_pretrained(name, { dtype, device: "wasm" });
-    return { threads: library.env.backends.onnx.wasm.numThreads };
 }
 
 async function generate(prompt, n, onToken) {
@@ -43,4 +63,6 @@ async function generate(prompt, n, onToken) {
     return { n_prompt, n_tokens: ids.length, text: tokenizer.decode(ids) };
 }
 
-answer({ start, open, generate });
+const embed = (texts) => extract(texts);
+
+answer({ start, open, generate, embed });

@@ -1,6 +1,6 @@
 // The page's side of an engine in a worker: one message out, one back, and a "token" message for each token between.
 
-/** Return start, open and generate, which call the worker script `name` next to this file. */
+/** Return start, open, generate and embed, which call the worker script `name` next to this file. */
 export function inWorker(name) {
     let worker;
     let waiting;
@@ -26,15 +26,17 @@ export function inWorker(name) {
             onArrival = onToken;
             return ask({ what: "generate", prompt, n });
         },
+        embed: (texts) => ask({ what: "embed", texts }),
     };
 }
 
 /** The worker's side: answer with what these functions return; generate's last argument shows a token. */
-export function answer({ start, open, generate }) {
+export function answer({ start, open, generate, embed }) {
     const actions = {
         start: ({ options }) => start(options),
         open: ({ url, options }) => open(url, options),
         generate: ({ prompt, n }) => generate(prompt, n, () => self.postMessage("token")),
+        embed: ({ texts }) => embed(texts),
     };
     self.onmessage = async ({ data }) => {
         try {
