@@ -1,5 +1,6 @@
 """What only a browser tab has: the address of worker scripts, starting the threaded engine, why it is not used, memory,
-a model in the place of another, and a flag with which another thread of the page stops a worker's computation.
+a model in the place of another, the models of a repository of the hub, and a flag with which another thread of the page
+stops a worker's computation.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ from .model.core_session import CoreSession
 from .model.generation import Generation
 from .model.model import Model
 from .model.overrides import Overrides
+from .source.hub_address import HubModel
 from .source.progress import Progress
 
-__all__ = ["cancel_flag", "configure", "engine_reason", "memory_size", "replace", "start", "why_uncached"]
+__all__ = [
+    "HubModel", "cancel_flag", "configure", "engine_reason", "hub_models", "memory_size", "replace", "start",
+    "why_uncached",
+]  # fmt: skip
 
 UNCHANGED: Any = object()   # an argument that was not given
 
@@ -88,6 +93,19 @@ async def replace(
     return await use_opened_async(
         opened, draft, lambda of: open_async(of, threads=threads, isa=isa, on_progress=on_progress, cache=cache)
     )
+
+
+async def hub_models(address: str) -> list[HubModel]:
+    """Return the models of a repository of the hub: of hf:owner/repo, or of a page whose address was copied.
+
+    SourceError when the hub lists no GGUF model, or does not answer. LibraryError outside a tab.
+    """
+    if not _in_tab():
+        raise LibraryError("this is not a browser: gemel.pull(address) downloads the model that an address means")
+    from .core.checks import text
+    from .tab.hub_file import models
+
+    return await models(text("address", address))
 
 
 def engine_reason() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import doctest
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import tiny
 from conftest import tiny_bytes
 from gemel.source import hub_address, paths, repository
+from gemel.source.hub import HUB
 
 DATA = tiny_bytes()
 SIZE = repository.size_text(len(DATA))
@@ -260,3 +262,45 @@ def test_the_token_goes_with_the_list(hub: local.Hub, monkeypatch: pytest.Monkey
     gemel.cache.delete("hf:owner/repo")
     with pytest.raises(gemel.SourceError, match="HTTP 403 Forbidden; the token that was sent gives no access"):
         gemel.pull("hf:owner/repo")
+
+
+# ---- What a repository offers ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("path", "address"), [
+    ("/owner/repo", "hf:owner/repo"),
+    ("/owner/repo/tree/refs%2Fpr%2F1/folder", "hf:owner/repo@refs/pr/1"),
+    ("/owner/repo/blob/main/a%20b/m.gguf?download=true", "hf:owner/repo/a b/m.gguf"),
+    ("/owner/repo/resolve/v1/m.gguf", "hf:owner/repo@v1/m.gguf"),
+    ("/owner/repo/discussions/1", "hf:owner/repo"),
+    ("/owner", None),
+])  # fmt: skip
+def test_a_page_of_the_hub_is_an_address(hub: local.Hub, path: str, address: str | None) -> None:
+    for home in (HUB, hub.url):
+        found = hub_address.page_address(home + path)
+        assert (None if found is None else str(found)) == address
+    assert hub_address.page_address("https://example.org" + path) is None
+
+
+@pytest.mark.parametrize(("asked", "meant"), [
+    ("hf:owner/repo", "m-Q4_K_M.gguf"), ("hf:owner/repo:Q8_0", "m-Q8_0.gguf"), ("hf:owner/repo:Q4", None),
+    ("hf:owner/repo/m-f16.gguf", "m-f16.gguf"),
+])  # fmt: skip
+def test_a_repository_offers_all_its_models_and_says_which_is_meant(asked: str, meant: str | None) -> None:
+    address = hub_address.hub_address(asked)
+    assert address is not None
+    steps = repository.offers(address)
+    next(steps)
+    files = [{"type": "file", "path": name, "size": 7} for name in (*QUANTS, *BESIDE)]
+    with pytest.raises(StopIteration) as end:
+        steps.send(repository.Answer(200, json.dumps(files).encode()))
+    found = end.value.value
+    assert [one.name for one in found] == sorted(f"hf:owner/repo/{name}" for name in QUANTS)
+    assert [one.name for one in found if one.is_meant] == ([f"hf:owner/repo/{meant}"] if meant else [])
+
+
+def test_a_repository_without_models_says_what_it_has() -> None:
+    steps = repository.offers(hub_address.HubAddress("owner", "repo"))
+    next(steps)
+    with pytest.raises(gemel.SourceError, match="there is no GGUF model in it, only README.md"):
+        steps.send(repository.Answer(200, b'[{"type": "file", "path": "README.md", "size": 1}]'))

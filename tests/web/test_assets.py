@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import sys
@@ -29,7 +30,7 @@ def pyodide(tmp_path: Path) -> Path:
     folder = tmp_path / "from npm"
     folder.mkdir()
     for name in (*assets.PYODIDE_FILES, "console.html"):
-        (folder / name).write_text(name)
+        (folder / name).write_text("large" * 1000 if name.endswith(".wasm") else name)
     return folder
 
 
@@ -54,7 +55,9 @@ def test_assets_json_has_size_and_hash_of_each_file_and_old_files_are_deleted(
     written = json.loads((out / "assets.json").read_text())
     found = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     listed = [*written["pyodide"], *written["wheels"], *written["vendor"]]
-    assert found == {"assets.json", "LICENCES.txt", *(file["name"] for file in listed)}
+    packed = {"pyodide/pyodide.asm.wasm.gz"}   # the others are too small
+    assert found == {"assets.json", "LICENCES.txt", *packed, *(file["name"] for file in listed)}
+    assert gzip.decompress((out / "pyodide/pyodide.asm.wasm.gz").read_bytes()) == b"large" * 1000
     assert {name.partition("/")[0] for name in found} == set(assets.MADE)
     assert [file["name"] for file in written["vendor"]] == ["vendor/marked.js", "vendor/dompurify.js"]
     assert (out / "vendor" / "marked.js").read_text() == "export const name = 'marked';\n"

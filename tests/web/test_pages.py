@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +176,54 @@ def test_with_a_key_the_page_is_public_and_the_models_are_not(
         error_of(app.get("/v1/models"), 401)
         error_of(app.get("/models/split-00001-of-00002.gguf"), 401)
         assert app.get("/models/split-00001-of-00002.gguf", headers=key).status_code == 200
+
+
+# ---- Compressed files ------------------------------------------------------------------------------------------------
+
+TEXT = "a text that is long enough " * 100
+PACKED = gzip.compress(TEXT.encode())
+
+
+@pytest.fixture
+def packed(folder: Path) -> Any:  # noqa: ANN401
+    (folder / "style.css").write_text(TEXT)
+    (folder / "style.css.gz").write_bytes(PACKED)
+    with Asked({}, static=folder) as app:
+        yield app
+
+
+@pytest.mark.parametrize(("accepted", "encoding"), [
+    ("gzip, deflate, br", "gzip"), ("*", "gzip"), ("br;q=1.0, gzip;q=0.2", "gzip"), ("identity", None),
+    ("gzip;q=0, *", None), ("", None), ("gzip;q=no", None),
+])  # fmt: skip
+def test_a_compressed_file_is_sent_to_clients_that_take_it(packed: Asked, accepted: str, encoding: str | None) -> None:
+    response = packed.get("/style.css", headers={"accept-encoding": accepted})
+    assert (response.status_code, response.text) == (200, TEXT)
+    assert response.headers.get("content-encoding") == encoding
+    assert response.headers["content-type"] == FILES["style.css"]
+    assert response.headers["content-length"] == str(len(PACKED if encoding else TEXT))
+    assert "Accept-Encoding" in response.headers["vary"]
+
+
+def test_the_two_forms_have_different_tags_and_ranges_are_of_the_file_itself(packed: Asked) -> None:
+    one, other = (packed.get("/style.css", headers={"accept-encoding": how}) for how in ("gzip", "identity"))
+    assert one.headers["etag"] != other.headers["etag"]
+    known = {"accept-encoding": "gzip", "if-none-match": one.headers["etag"]}
+    assert packed.get("/style.css", headers=known).status_code == 304
+    part = packed.get("/style.css", headers={"accept-encoding": "gzip", "range": "bytes=2-5"})
+    assert (part.status_code, part.text, part.headers.get("content-encoding")) == (206, TEXT[2:6], None)
+
+
+@pytest.mark.parametrize("data", [b"", b"no gzip at all, no", gzip.compress(b"another text"), PACKED[:-1]])
+def test_what_is_not_the_file_compressed_is_not_sent(packed: Asked, folder: Path, data: bytes) -> None:
+    (folder / "style.css.gz").write_bytes(data)
+    response = packed.get("/style.css", headers={"accept-encoding": "gzip"})
+    assert (response.text, response.headers.get("content-encoding")) == (TEXT, None)
+
+
+def test_a_compressed_file_outside_the_folder_is_not_sent(packed: Asked, folder: Path) -> None:
+    (folder / "style.css.gz").unlink()
+    (folder.parent / "other.gz").write_bytes(PACKED)
+    (folder / "style.css.gz").symlink_to(folder.parent / "other.gz")
+    response = packed.get("/style.css", headers={"accept-encoding": "gzip"})
+    assert response.headers.get("content-encoding") is None

@@ -2,7 +2,7 @@
 
     python web/build/assets.py [--out web/gemel_web/static] [--compiler emcc|zig]
 
-    <out>/pyodide/       Pyodide's files, of the npm package that tests/wasm pins
+    <out>/pyodide/       Pyodide's files, of the npm package that tests/wasm pins, each also as FILE.gz
     <out>/wheels/        gemel's wheel for a tab, and wheels of what it imports there
     <out>/vendor/        ES modules that gemel's own page imports, of the npm packages that package-lock.json here pins
     <out>/assets.json    {"pyodide": [file, ...], "wheels": [...], "vendor": [...]}: names, sizes, SHA-256
@@ -36,6 +36,7 @@ sys.path.insert(0, str(ROOT / "pyodide_pkg" / "build"))
 
 import pyodide_wheel  # noqa: E402
 import zig_build  # noqa: E402
+from compress import write_compressed  # noqa: E402
 
 STATIC = ROOT / "web" / "gemel_web" / "static"
 CACHE = ROOT / "build" / "assets"
@@ -208,6 +209,7 @@ def gather(
     ]
     modules = [described(out, copy_module(folder / VENDOR[name], out / "vendor" / f"{name}.js"))
                for name, folder in vendor.items()]  # fmt: skip
+    write_compressed(out / one["name"] for one in [*files, *modules])
     assets = {"pyodide": files, "wheels": packed, "vendor": modules}
     (out / "LICENCES.txt").write_text(licences([wheel.path for wheel in wheels], vendor), encoding="utf-8")
     (out / "assets.json").write_text(json.dumps(assets, indent=1) + "\n", encoding="utf-8")

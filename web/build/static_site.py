@@ -3,7 +3,7 @@
     python web/build/static_site.py [--out build/site] [--model MODEL ...]
     python -m http.server -d build/site
 
-    <out>/               the page and what `make assets` gathered
+    <out>/               the page and what `make assets` gathered, large texts also as FILE.gz
     <out>/models/        each MODEL's file: a GGUF file, a URL, hf:owner/repo/file.gguf, or a short name
     <out>/config.json    lists these models and says that there is no API server
 
@@ -24,6 +24,7 @@ OURS = ("config.json", "assets.json", "gemel.js")   # in each folder that an ear
 try:
     import gemel
     import msgspec
+    from compress import write_compressed
     from gemel_native.progress import Bar
     from gemel_native.serving.page import needed_page
     from gemel_web.http.pages import PageConfig, PageModel, page_model
@@ -44,6 +45,7 @@ def write(out: Path, models: Sequence[str]) -> PageConfig:
         shutil.copytree(source, made, ignore=shutil.ignore_patterns(".*", "__pycache__"), copy_function=shutil.copyfile)
         copied = [copy_model(made / "models", alias, parts) for alias, parts in files.items()]
         config = PageConfig(native=False, key=False, models=copied)
+        write_compressed([path for path in made.rglob("*") if path.is_file() and made / "models" not in path.parents])
         (made / "config.json").write_bytes(msgspec.json.encode(config) + b"\n")
         if out.exists():
             shutil.rmtree(out)

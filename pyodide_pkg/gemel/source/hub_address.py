@@ -17,6 +17,11 @@ FORM = re.compile(
     r"(?:/(?P<file>.*[^/])|:(?P<quant>[\w.-]+))?",
     re.DOTALL | re.IGNORECASE,
 )
+PAGE = re.compile(   # the path of a repository's page, or of a page inside it
+    r"/(?P<owner>[^/@:]+)/(?P<repo>[^/@:]+)"
+    r"(?:/(?:tree|blob|resolve)/(?P<revision>[^/]+)(?:/(?P<file>.+\.gguf))?)?(?:/.*)?",
+    re.DOTALL | re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,21 @@ class HubAddress:
         return f"{endpoint()}/api/models/{where}?recursive=1"
 
 
+@dataclass(frozen=True)
+class HubModel:
+    """A model that a repository of the hub offers.
+
+    Attributes:
+        name: hf:owner/repo/file.gguf, as gemel.open takes it
+        size: bytes of all its parts; 0: unknown
+        is_meant: the address that was asked for means this one
+    """
+
+    name: str
+    size: int
+    is_meant: bool
+
+
 def hub_address(name: str) -> HubAddress | None:
     """Return the parts of an hf: address; None for any other name. SourceError for one that is malformed.
 
@@ -87,6 +107,25 @@ def hub_address(name: str) -> HubAddress | None:
             "hf:owner/repo:Q4_K_M, optionally with @revision after the repository"
         )
     return HubAddress(**{key: part for key, part in parts.groupdict().items() if part})
+
+
+def page_address(url: str) -> HubAddress | None:
+    """Return the address of what a page of the hub shows: a file, or a repository. None for any other URL.
+
+    >>> from gemel.source.hub import HUB
+    >>> str(page_address(f"{HUB}/owner/repo/blob/v1/a/m.gguf?download=true"))
+    'hf:owner/repo@v1/a/m.gguf'
+    """
+    from urllib.parse import unquote, urlsplit
+
+    from .hub import HUB, endpoint
+
+    there = urlsplit(url)
+    for home in (urlsplit(HUB), urlsplit(endpoint())):   # of the page, and of the mirror that is used
+        found = PAGE.fullmatch(there.path.removeprefix(home.path))
+        if found is not None and there.netloc == home.netloc and there.path.startswith(home.path):
+            return HubAddress(**{key: unquote(part) for key, part in found.groupdict().items() if part})
+    return None
 
 
 def canonical(name: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.errors import SourceError
 from .catalog import part_names
-from .hub_address import HubAddress
+from .hub_address import HubAddress, HubModel
 
 LOG = logging.getLogger("gemel")   # INFO: which file was taken; WARNING: the cache decided
 DEFAULTS = ("Q4_K_M", "Q8_0")   # without a quantisation, in this order
@@ -90,13 +90,29 @@ def listing(address: HubAddress) -> Generator[str, Answer, Choice]:
 
     UnlistedError when there is no list; SourceError when no model fits, or several do.
     """
+    sizes = yield from all_files(address)
+    return choose(address, models_of(sizes), sizes)
+
+
+def offers(address: HubAddress) -> Generator[str, Answer, list[HubModel]]:
+    """As listing, but return all models of the repository. SourceError when there is none."""
+    sizes = yield from all_files(address)
+    models = models_of(sizes)
+    if not models:
+        choose(address, models, sizes)   # raises
+    fitting = [model for model in models if model.file == address.file] if address.file else _fitting(address, models)
+    return [HubModel(str(address.of_file(one.file)), one.size, fitting == [one]) for one in models]
+
+
+def all_files(address: HubAddress) -> Generator[str, Answer, dict[str, int]]:
+    """Yield the URL of each page of the list and take its answer; return all files {path: bytes}."""
     url, sizes = address.listing, dict[str, int]()
     for _ in range(PAGES_MAX):
         answer = yield url
         sizes.update(_files_of(address, answer))
         found = NEXT.search(answer.link)
         if found is None:
-            return choose(address, models_of(sizes), sizes)
+            return sizes
         url = _following(address, url, found[1])
     raise UnlistedError(f"{address}: the list of files has over {PAGES_MAX} pages: name the file, {_form(address)}")
 

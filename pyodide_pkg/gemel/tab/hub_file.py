@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Generator
+from typing import Any, TypeVar
 
 from ..core.errors import SourceError
-from ..source.hub_address import HubAddress, hub_address
-from ..source.repository import Answer, Choice, UnlistedError, held_instead, listing, tell
+from ..source.hub_address import HubAddress, HubModel, hub_address, page_address
+from ..source.repository import Answer, Choice, UnlistedError, held_instead, listing, offers, tell
 from .cache import entries
 
 ATTEMPTS = 3   # requests for a page of the list
+T = TypeVar("T")
+
+
+async def models(name: str) -> list[HubModel]:
+    """Return the models of the repository that an hf: address names, or a page of the hub."""
+    address = hub_address(name) or page_address(name)
+    if address is None:
+        raise SourceError(f"{name!r} is neither hf:owner/repo nor the address of a page of the hub")
+    try:
+        return await _listed(address, offers(address))
+    except UnlistedError as error:
+        raise SourceError(str(error)) from error
 
 
 async def full_name(name: str, *, cache: bool) -> str:
@@ -22,7 +35,7 @@ async def full_name(name: str, *, cache: bool) -> str:
     if address is None or address.file:
         return name if address is None else str(address)
     try:
-        choice = await _listed(address)
+        choice = await _listed(address, listing(address))
     except UnlistedError as error:
         choice = held_instead(address, await _held() if cache else (), error)
     else:
@@ -37,15 +50,14 @@ async def _held() -> list[tuple[str, int]]:
         return []
 
 
-async def _listed(address: HubAddress) -> Choice:
-    steps = listing(address)
+async def _listed(address: HubAddress, steps: Generator[str, Answer, T]) -> T:
     url = next(steps)
     while True:
         try:
             url = steps.send(await _asked(address, url))
         except StopIteration as end:
-            choice: Choice = end.value
-            return choice
+            found: T = end.value
+            return found
 
 
 async def _asked(address: HubAddress, url: str) -> Answer:

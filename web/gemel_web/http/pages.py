@@ -7,6 +7,7 @@ the API's.
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from .apis import Apis
 from .errors import ApiError
 from .files import file_response
 from .guard import has_key
+from .packed import open_packed, takes_gzip
 
 INDEX = "index.html"
 TEXT = "text/plain; charset=utf-8"
@@ -80,11 +82,27 @@ class StaticFolder:
         suffix = path.suffix.lower()
         try:
             media = TYPES.get(suffix, "application/octet-stream")
-            response = file_response(request, file, media=media, headers=HEADERS.get(suffix, {}))
+            headers = dict(HEADERS.get(suffix, {}))
+            packed = await asyncio.to_thread(open_packed, self._folder, path, os.fstat(file.fileno()).st_size)
+            if packed is not None:
+                headers["Vary"] = "Accept-Encoding"
+                file, packed = chosen(request, file, packed, headers)
+                packed.close()
+            response = file_response(request, file, media=media, headers=headers)
         except BaseException:
             file.close()
             raise
         await response(scope, receive, send)
+
+
+def chosen(
+    request: Request, file: BinaryIO, packed: BinaryIO, headers: dict[str, str]
+) -> tuple[BinaryIO, BinaryIO]:
+    """Return the file to send and the other; a range is of the file itself. Add the header that says which it is."""
+    if "range" in request.headers or not takes_gzip(request.headers.get("accept-encoding", "")):
+        return file, packed
+    headers["Content-Encoding"] = "gzip"
+    return packed, file
 
 
 def path_of(folder: Path, address: str) -> Path:

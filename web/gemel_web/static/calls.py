@@ -37,7 +37,7 @@ BUFFERS = {   # memoryviews' formats
 WANTED = {   # by calls: their subject, where it must not be an array of bytes
     "generate": "pass a string, or ids as an array of integers", "chat": "must be a list of {role, content}",
     "embed": "must be a string or an array of strings", "run": "a program must be a string",
-    "delete": "pass a model's name",
+    "delete": "pass a model's name", "offers": "pass hf:owner/repo",
 }  # fmt: skip
 SYSTEM = 'put a message of role "system" first'
 INSTEAD = {   # of unknown options of chat

@@ -293,6 +293,16 @@ export interface CacheEntry {
     complete: boolean;
 }
 
+/** A model that a repository of the hub offers. */
+export interface HubModel {
+    /** hf:owner/repo/file.gguf */
+    name: string;
+    /** Bytes of all its parts; 0: unknown. */
+    size: number;
+    /** The address that was asked for means this one. */
+    is_meant: boolean;
+}
+
 /** An error from Python: `name` is its class. */
 export interface GemelError extends Error {
     traceback?: string;
@@ -331,6 +341,8 @@ export class Gemel {
     count(prompt: string | ArrayLike<number> | Message[], options?: CountOptions | null): Promise<number>;
     embed(text: string, options?: EmbedOptions | null): Promise<Float32Array>;
     embed(texts: string[], options?: EmbedOptions | null): Promise<Float32Array[]>;
+    /** The models of hf:owner/repo, or of a page of the hub. */
+    hubModels(address: string): Promise<HubModel[]>;
     /** Send a request to the loaded model's OpenAI API. Only an address's path and query matter. */
     fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
     /** The repr of the program's last expression, or null. */

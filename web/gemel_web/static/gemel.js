@@ -22,7 +22,7 @@ import { Rounds } from "./rounds.js";
 export { Generation, ToolCall };
 
 const HERE = new URL(".", import.meta.url).href;
-const STARTING = ["load", "run", "list", "delete", "fetch"]; // calls that start the worker when there is none
+const STARTING = ["load", "run", "list", "delete", "fetch", "offers"]; // calls that start the worker when there is none
 const BODYLESS = [101, 204, 205, 304]; // statuses of responses without a body
 const MAX_THREADS = 256;
 const SCHEME = /^[a-z][a-z\d+.-]*:/i; // of https:, hf: and others
@@ -94,6 +94,7 @@ export class Gemel {
     #count = 0;
     #loads = 0; // that have begun
     #chats = new Set(); // Rounds that have not ended
+    #starting = null; // how far the worker's start is
     #interrupt = null; // shared memory: 2 in it interrupts a Python cell, as Ctrl-C does
 
     /**
@@ -172,6 +173,11 @@ export class Gemel {
         return this.#ask("embed", texts, optionsOf("embed", options)).answer;
     }
 
+    /** @returns {Promise<object[]>} the models of hf:owner/repo or of a page of the hub: [{name, size, is_meant}, ...] */
+    async hubModels(address) {
+        return this.#ask("offers", address).answer;
+    }
+
     /**
      * Send a request to the loaded model's OpenAI API, as `fetch` does to a server. Only an address's path and query
      * matter.
@@ -223,6 +229,7 @@ export class Gemel {
             if (this.#worker === null) this.#start();
             if (this.#ready) this.#worker.postMessage(message);
             else this.#queue.push(message);
+            if (!this.#ready && this.#starting !== null) listener.progress?.(this.#starting);
         } catch (error) {
             this.#fail(id, unsendable(error, message));
         }
@@ -281,6 +288,7 @@ export class Gemel {
         this.#worker?.terminate();
         this.#worker = this.#interrupt = this.info = null;
         this.#ready = false;
+        this.#starting = null;
         this.#queue = [];
         for (const chat of this.#chats) chat.fail(errorOf(error));
         for (const id of [...this.#calls.keys()]) this.#fail(id, error);
@@ -323,10 +331,9 @@ export class Gemel {
         }
     }
 
-    #tellLoads({ done, total }) {
-        for (const call of this.#calls.values()) {
-            call.listener.progress?.({ stage: "start", done, total, speed: 0, left: null });
-        }
+    #tellLoads({ done, total, speed, left }) {
+        this.#starting = { stage: "start", done, total, speed, left };
+        for (const call of this.#calls.values()) call.listener.progress?.(this.#starting);
     }
 
     #hearOf(call, { id, kind, ...data }) {

@@ -33,7 +33,9 @@ PACE = 0.03          # minimum seconds between two messages of one call
 CELL = "<cell>"      # the file name of a page's program in tracebacks
 SUBJECTS = {
     "generate": "prompt", "chat": "messages", "count": "prompt", "embed": "texts", "run": "code", "delete": "name",
+    "offers": "address",
 }  # fmt: skip
+BESIDE = ("list", "delete", "offers", "run")   # calls that need no model: a load does not end them
 ENDLESS = {"max_tokens": "leave it out for no limit", "top_k": "pass 0 for no limit"}   # what Infinity may mean there
 Post = Callable[..., None]
 
@@ -281,6 +283,7 @@ class Tab:
         self._methods: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
             "load": self.load, "generate": self.generate, "chat": self.chat, "embed": self.embed, "run": self.run,
             "count": self.count, "fetch": self.fetch, "list": self.list_cache, "delete": self.delete_cached,
+            "offers": self.offers,
         }  # fmt: skip
 
     def handle(self, message: Any) -> None:  # noqa: ANN401
@@ -332,7 +335,7 @@ class Tab:
 
         It replaces the current one as soon as its header is found good. After an earlier error, that one goes on.
         """
-        others = [one for one in self._calls.values() if one is not call and one.name not in ("list", "delete", "run")]
+        others = [one for one in self._calls.values() if one is not call and one.name not in BESIDE]
         for other in others:
             if other.gone is None:   # requests to the app end with its own error
                 other.stop()
@@ -568,6 +571,12 @@ class Tab:
         """Return what is cached."""
         entries = await gemel.cache.list_async()
         return [{"name": entry.name, "size": entry.size, "complete": entry.complete} for entry in entries]
+
+    async def offers(self, call: Call, address: str, options: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the models of a repository of the hub."""
+        if not isinstance(address, str):
+            raise TypeError(f"hubModels: the address must be a string, not {address!r:.50}")
+        return [asdict(one) for one in await gemel.browser.hub_models(address)]
 
     async def delete_cached(self, call: Call, name: str, options: dict[str, Any]) -> int:
         """Delete a model from the cache; return the bytes freed."""

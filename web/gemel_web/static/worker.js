@@ -3,6 +3,7 @@
 
 const HERE = new URL(".", import.meta.url);
 const PROGRAM = ["tab.py", "calls.py", "logs.py"]; // the modules of a package
+const PACE = 50; // milliseconds between two messages about what has come
 let tab = null;
 
 /** Fetch a file next to this one; its bytes must have the hash in assets.json. */
@@ -19,6 +20,39 @@ async function get(name, sha256) {
     return answer;
 }
 
+/**
+ * Tell how many bytes of gemel's files have come: `done` and what is fetched from now on. `left` is in seconds.
+ * @returns {() => void}  ends it
+ */
+function count(done, total) {
+    const [plain, begun, before] = [self.fetch, performance.now(), done];
+    let told = 0; // when
+    const tell = () => {
+        const speed = ((done - before) * 1000) / Math.max(1, performance.now() - begun);
+        const left = speed > 0 ? Math.max(0, total - done) / speed : null;
+        self.postMessage({ kind: "starting", done: Math.min(done, total), total, speed, left });
+    };
+    const add = (piece, controller) => {
+        done += piece.byteLength;
+        controller.enqueue(piece);
+        if (performance.now() - told < PACE) return;
+        told = performance.now();
+        tell();
+    };
+    tell();
+    self.fetch = async (...asked) => {
+        const answer = await plain(...asked);
+        if (!answer.ok || answer.body === null || !answer.url.startsWith(HERE.href)) return answer;
+        const { status, statusText, headers } = answer;
+        return new Response(answer.body.pipeThrough(new TransformStream({ transform: add })), {
+            status,
+            statusText,
+            headers,
+        });
+    };
+    return () => (self.fetch = plain);
+}
+
 const base64 = (hex) => btoa(String.fromCharCode(...hex.match(/../g).map((pair) => parseInt(pair, 16))));
 
 /** @param {{threads?: number, models?: string}} options */
@@ -28,17 +62,18 @@ async function start({ threads, models }) {
         Promise.all(PROGRAM.map(async (name) => (await get(name)).text())),
     ]);
     const wheelsOf = (group) => assets.wheels.filter((wheel) => wheel.group === group);
-    const total = [...assets.pyodide, ...wheelsOf("tab")].reduce((sum, file) => sum + file.size, 0);
+    const sizeOf = (files) => files.reduce((sum, { size }) => sum + size, 0);
+    const total = sizeOf([...assets.pyodide, ...wheelsOf("tab")]);
+    const stopCounting = count(sizeOf(assets.pyodide.filter(({ name }) => name.endsWith(".mjs"))), total); // not fetched
     const bytes = async ({ name, sha256 }) => (await get(name, sha256)).arrayBuffer();
     const fetched = Promise.all(wheelsOf("tab").map(bytes));
     fetched.catch(() => {}); // awaited below
-    self.postMessage({ kind: "starting", done: 0, total });
     const { loadPyodide } = await import(new URL("pyodide/pyodide.mjs", HERE));
     const py = await loadPyodide({
         indexURL: new URL("pyodide/", HERE).href,
         env: { HOME: "/home/pyodide" },
         stdin: () => null, // end of input: a worker has no keyboard
-    });
+    }).finally(stopCounting);
     const site = py.runPython("import sysconfig; sysconfig.get_path('purelib')");
     const unpack = (wheels) => {
         for (const wheel of wheels) py.unpackArchive(wheel, "whl", { extractDir: site });
@@ -50,7 +85,7 @@ async function start({ threads, models }) {
     const shares = self.crossOriginIsolated && "SharedArrayBuffer" in self; // WebKitGTK isolates pages, but lacks it
     const interrupt = shares ? new Uint8Array(new SharedArrayBuffer(1)) : null;
     tab = py.pyimport("gemel_tab.tab").Tab(post, listen(py, interrupt), installServer, threads, models);
-    self.postMessage({ kind: "starting", done: total, total });
+    self.postMessage({ kind: "starting", done: total, total, speed: 0, left: null });
     self.postMessage({ kind: "ready", interrupt });
 }
 

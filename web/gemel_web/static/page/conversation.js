@@ -326,7 +326,7 @@ export class Conversation {
 
     /** Ask a host and show the figures of its answer. `view` has callbacks: progress, began, part. */
     async #run(host, { messages, options }, signal, view) {
-        const { figures, settings } = this.page;
+        const { figures, settings, speeds } = this.page;
         const limit = () => (options.max_tokens ??= limitOf(host, settings)); // once the model is known
         if (host.name === "native" || host.isLoaded) limit();
         figures.begin(host);
@@ -351,6 +351,7 @@ export class Conversation {
         result.tokens = tokensOf(logprobs);
         if (first !== null) result.timings.first_token_s = (first - asked) / 1000;
         figures.end(result, host.info ?? null, contextOf(host, settings));
+        if (host.isLoaded) speeds.note(host.modelName, result.timings.decode_tok_s, host.info.weight_size);
         return result;
     }
 

@@ -1,9 +1,12 @@
 // gemel's own page: connects its parts. A host (tab.js, native.js) answers questions; this file knows nothing of how
 // text is generated.
+import { KNOWN } from "./catalog.js";
 import { Cell } from "./cell.js";
 import { ChatsPanel } from "./chats_panel.js";
+import { Consent, Sizes } from "./consent.js";
 import { Conversation } from "./conversation.js";
 import { Counter } from "./counter.js";
+import { Speeds } from "./device.js";
 import { button, byId, make } from "./dom.js";
 import { draftOf, keepDraft } from "./draft.js";
 import { Figures } from "./figures.js";
@@ -28,7 +31,9 @@ const tools = new Tools(settings);
 const store = new Store();
 const kept = new Kept(store, (words) => talk.note(words));
 const openModels = () => byId("models").open_();
-const page = { hosts, settings, tools, figures, kept, changed: () => show(), openKey, openModels };
+const speeds = new Speeds();
+const sizes = new Sizes(hosts.tab.gemel);
+const page = { hosts, settings, tools, figures, kept, speeds, changed: () => show(), openKey, openModels };
 const talk = new Conversation(page);
 const cell = new Cell();
 const counter = new Counter(page, (text) => talk.messagesFor(text));
@@ -127,6 +132,11 @@ async function open(id, how) {
     type(draftOf(kept.id));
 }
 
+/** Make the tab ready for a question. */
+function warm() {
+    if (hosts.current === hosts.tab) hosts.tab.warm().then(show);
+}
+
 function composer() {
     byId("send").addEventListener("click", () => ask(question.value.trim())); // a sandboxed frame may submit no form
     byId("composer").addEventListener("submit", (event) => {
@@ -138,6 +148,7 @@ function composer() {
         event.preventDefault();
         ask(question.value.trim());
     });
+    question.addEventListener("focus", () => configured.then(warm), { once: true });
     question.addEventListener("input", () => {
         grow();
         keep();
@@ -190,7 +201,9 @@ async function load(source, signal, before) {
         } else {
             const offer = before.host === "tab" && hosts.why("native") === null;
             const instead = offer ? " You can choose the native server above." : "";
-            say(`${ended(`${name} could not be loaded in this tab: ${error.message}`)}${instead}`);
+            const no = error.name === "DeclinedError";
+            const words = no ? error.message : `${name} could not be loaded in this tab: ${error.message}`;
+            say(`${ended(words)}${no ? "" : instead}`);
             goBack(before);
         }
         if (before.source !== null && before.source !== source) place.append(goOn(before.source));
@@ -264,6 +277,7 @@ async function configure() {
         hosts.offered = config.models
             .filter(({ url }) => url !== null)
             .map(({ alias, url, size }) => ({ alias, size, url: new URL(url, document.baseURI).href }));
+        for (const { url, size } of hosts.offered) sizes.note(url, size);
     } catch (error) {
         talk.note(`The site’s list of models could not be read (${error.message}). Enter a name, or drop a file here.`);
         config = { native: false };
@@ -279,9 +293,12 @@ async function configure() {
 
 async function begin() {
     for (const words of settings.notes) talk.note(words);
+    for (const { address, size } of KNOWN) sizes.note(address, size);
+    const consent = new Consent(hosts.tab, sizes);
+    hosts.tab.mayLoad = (source, signal) => consent.need(source, signal);
     settingsPanel(settings, hosts.native);
     dialog("settings", "open-settings");
-    const models = new ModelsPanel({ hosts, choose, chooseServed }, byId("models"), hosts.offered);
+    const models = new ModelsPanel({ hosts, speeds, sizes, choose, chooseServed }, byId("models"), hosts.offered);
     dialog("models", "open-models", () => Object.assign(models, { offered: hosts.offered }).show());
     const chats = new ChatsPanel({ store, kept, open, fresh }, byId("chats"));
     dialog("chats", "open-chats", () => chats.show());
@@ -316,6 +333,7 @@ async function begin() {
     else await open(kept.before, { isStart: true });
     show();
     document.documentElement.dataset.ready = "";
+    if (speeds.has(hosts.tab.modelName) && sizes.isSmall(hosts.tab.source)) warm(); // it has answered here before
 }
 
 await begin();

@@ -26,14 +26,18 @@ export class ProgressView {
     show(progress) {
         const { stage, done, total } = progress;
         const part = total ? done / total : 0;
-        if (stage === "download") {
+        if (stage === "start") {
+            if (done > 0 && done < total) this.#download.value = part;
+            else this.#download.removeAttribute("value");
+        } else if (stage === "download") {
             this.#downloads = done < total || total === 0;
             this.#download.value = part;
         } else if (stage === "load" || stage === "prefill") {
             this.#load.value = part;
             if (stage === "load" && !this.#downloads) this.#download.value = Math.max(part, this.#download.value);
         }
-        if (stage === "download" && this.#downloads) this.#words.textContent = words(progress) + this.#kept;
+        if (stage === "start" && part < 1 && total) this.#words.textContent = `${words(progress)} · once`;
+        else if (stage === "download" && this.#downloads) this.#words.textContent = words(progress) + this.#kept;
         else if (stage === "offline" || !this.#downloads) this.#words.textContent = words(progress);
     }
 }

@@ -1,5 +1,6 @@
 // The tab as a host: one model in the page's worker, through gemel.js. Reports in words what this browser can't do.
 import { Gemel } from "../gemel.js";
+import { shortName } from "./format.js";
 
 // A module with a function that returns a v128: invalid in a browser without WebAssembly SIMD.
 // biome-ignore format: bytes
@@ -46,13 +47,48 @@ export class TabHost {
         this.gemel = new Gemel();
         /** The model: a short name, an address or a File. */
         this.source = null;
+        /** Asks whether a model may be downloaded; throws if not. */
+        this.mayLoad = async () => {};
         this.#loaded = null;
     }
 
     #loaded;
+    #loads = 0; // that run
+    #warming = null; // {source, ended}: a load that no question waits for yet
+    #hear = () => {}; // takes its progress
+
+    /** Start Python, and load the model if this browser has it: the visitor is about to ask. */
+    async warm() {
+        const source = this.source;
+        if (unable() !== null || typeof source !== "string" || this.isLoaded || this.#warming !== null) return;
+        const entries = await this.gemel.cache.list().catch(() => []); // a question reports what is wrong
+        const isKept = entries.some(({ name, complete }) => name === source && complete);
+        if (!isKept || this.#loads > 0 || source !== this.source || this.isLoaded) return;
+        const loading = this.#load(source, { onProgress: (state) => this.#hear(state) });
+        this.#warming = { source, ended: loading.catch(() => {}) };
+        await this.#warming.ended;
+        this.#warming = null;
+    }
+
+    /** Wait for a load that warm() has begun; return whether there was one. */
+    async #joins(source, signal, onProgress) {
+        if (this.#warming?.source !== source) return false;
+        this.#hear = (state) => onProgress?.(state);
+        const stopped = new Promise((_, reject) =>
+            signal?.addEventListener("abort", () => reject(signal.reason), { once: true }),
+        );
+        stopped.catch(() => {});
+        await Promise.race([this.#warming.ended, stopped]);
+        this.#hear = () => {};
+        return this.isLoaded;
+    }
 
     get info() {
         return this.gemel.info;
+    }
+
+    get modelName() {
+        return this.source === null ? null : shortName(this.source);
     }
 
     get isLoaded() {
@@ -64,19 +100,31 @@ export class TabHost {
         const source = this.source;
         const why = unable();
         if (why !== null) throw Object.assign(new Error(why), { unable: true });
+        onProgress?.({ stage: "start", done: 0, total: 0 });
+        if (await this.#joins(source, signal, onProgress)) return this.info;
+        await this.mayLoad(source, signal);
+        return this.#load(source, { prompt, signal, onProgress });
+    }
+
+    async #load(source, { prompt, signal, onProgress }) {
         const before = this.#loaded;
-        for (;;) {
-            this.#loaded = null;
-            try {
-                const info = await this.gemel.load(source, { prompt, signal, onProgress });
-                this.#loaded = source;
-                return info;
-            } catch (error) {
-                if (this.info !== null) this.#loaded = before; // the new file was no good, and the model before goes on
-                if (navigator.onLine || signal?.aborted || error.name !== "SourceError") throw error;
-                onProgress?.({ stage: "offline", done: 0, total: 0 });
-                await online(signal);
+        this.#loads++;
+        try {
+            for (;;) {
+                this.#loaded = null;
+                try {
+                    const info = await this.gemel.load(source, { prompt, signal, onProgress });
+                    this.#loaded = source;
+                    return info;
+                } catch (error) {
+                    if (this.info !== null) this.#loaded = before; // the new file was no good: the model before goes on
+                    if (navigator.onLine || signal?.aborted || error.name !== "SourceError") throw error;
+                    onProgress?.({ stage: "offline", done: 0, total: 0 });
+                    await online(signal);
+                }
             }
+        } finally {
+            this.#loads--;
         }
     }
 
