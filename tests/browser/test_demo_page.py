@@ -265,7 +265,8 @@ def test_a_file_that_is_no_model_is_an_error_in_the_conversation(visit: Open, tm
     (tmp_path / "no.gguf").write_bytes(b"GGUF but not really" * 9)
     one.page.locator("#open-models").click()
     one.page.locator("#file").set_input_files(tmp_path / "no.gguf")
-    one.page.get_by_text("no could not be loaded in this tab:").first.wait_for(timeout=demo.ANSWER_MS)
+    said = "no could not be loaded in this tab. This file is damaged, or is not a model."
+    one.page.get_by_text(said).first.wait_for(timeout=demo.ANSWER_MS)
     assert one.page.locator("#model-state").inner_text() == "loaded"   # the model before is where it was
     assert "/tiny.gguf" in one.page.locator("#code").input_value()
     one.page.get_by_role("button", name="Go on with tiny").click()
@@ -318,7 +319,8 @@ def test_a_model_that_could_not_be_loaded_is_not_there_the_next_time(visit: Open
     note = one.page.locator(".note", has_text="no-such-model could not be loaded")
     note.wait_for(timeout=demo.ANSWER_MS)
     said = note.locator("p").first.inner_text()
-    assert said.endswith("smollm2-135m-instruct, smollm3-3b. You can choose the native server above.")
+    assert said.endswith("Check its address and your network connection. You can choose the native server above.")
+    assert "smollm2-135m-instruct, smollm3-3b." in (note.locator("details p").text_content() or "")
     assert one.page.locator("#model-name").inner_text() == "tiny"
     one.open()
     assert one.page.locator("#model-name").inner_text() == "tiny"
@@ -495,7 +497,7 @@ def test_a_tab_without_memory_hands_the_question_to_the_native_server_in_sight(v
     one.set(max_tokens=6)
     one.ask("Hello")
     note = one.page.locator(".note").inner_text()
-    assert note.startswith("This tab can’t run the model: ")
+    assert note.startswith("This tab can’t run the model. This device doesn’t have enough free memory")
     assert "The native server answers instead, with tiny." in note
     assert one.last.locator(".badge").inner_text() == "Native server"
     one.choose("This tab")
@@ -541,7 +543,9 @@ def test_a_browser_that_keeps_no_models_is_not_said_to_work_offline(visit: Open)
         one.page.get_by_text("The site works offline, but this browser can’t store models").wait_for()
         one.say("Hello")
         one.answered()
-        assert one.last.locator(".error").inner_text().startswith(f"{url}/models/gone.gguf: the download failed")
+        assert one.last.locator(".error").inner_text().startswith("The model could not be downloaded.")
+        detail = one.last.locator("details p").text_content() or ""
+        assert detail.startswith(f"{url}/models/gone.gguf: the download failed")
 
 
 def test_the_page_of_a_server_that_is_gone_answers_from_the_tab(

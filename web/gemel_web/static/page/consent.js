@@ -86,7 +86,7 @@ export class Consent {
     }
 }
 
-/** The sizes of downloads: those that the page was told, and those that servers say. */
+/** The sizes of downloads: those that the page knows, and those that servers say. */
 export class Sizes {
     #known = new Map();
 

@@ -1,11 +1,14 @@
 // The conversation: asks the chosen host, shows the answer, and reports in the conversation what changes it. It shows
 // one path through the tree of questions (branches.js); kept.js stores the tree.
+
+import { announce } from "./announce.js";
 import { answerOf } from "./branches.js";
 import { closer, whySame } from "./closer.js";
 import { contextOf, largerOf, limitOf } from "./context.js";
 import { button, byId, everyFrame, make } from "./dom.js";
 import { BROKEN, LOOP, STOPPED, whyEnded } from "./ends.js";
-import { capital, count, ended } from "./format.js";
+import { explained } from "./errors.js";
+import { capital, count } from "./format.js";
 import { AWAY } from "./native.js";
 import { ProgressView } from "./progress.js";
 import { inTab, ofContext, remedies } from "./remedies.js";
@@ -32,6 +35,7 @@ export class Conversation {
         this.page = page;
         this.log = byId("log");
         this.place = byId("turns");
+        history.scrollRestoration = "manual"; // where a page begins is decided here
         const scrolled = () => {
             const { scrollHeight, scrollTop, clientHeight } = this.#scroller();
             const near = scrollHeight - scrollTop - clientHeight < NEAR;
@@ -76,7 +80,14 @@ export class Conversation {
         await this.settle();
         const isThere = await this.page.kept.open(id);
         if (isThere) this.#redraw(isStart);
+        if (isStart && matchMedia(LOW).matches) this.#begin();
         return isThere;
+    }
+
+    /** Begin at the top of a low page: its header would be scrolled out of sight. */
+    #begin() {
+        this.#follows = false;
+        document.scrollingElement.scrollTop = this.#top = 0;
     }
 
     /** Show the conversation that is open. */
@@ -130,6 +141,12 @@ export class Conversation {
         this.#mark();
     }
 
+    /** Set the answers' limit. */
+    limit(max_tokens) {
+        this.page.settings.set("max_tokens", max_tokens);
+        this.announce(`Answers may now have ${count(max_tokens)} tokens.`);
+    }
+
     /** Set a larger context for the tab. */
     raise(n_ctx) {
         this.page.settings.set("n_ctx", n_ctx);
@@ -161,7 +178,8 @@ export class Conversation {
     }
 
     #follow() {
-        if (!this.#follows) return;
+        if (!this.#follows || this.isEmpty) return; // the welcome is read from its beginning
+        if (this.#turns.length === 0 && matchMedia(LOW).matches) return; // notes: the header stays in sight
         const scroller = this.#scroller();
         scroller.scrollTop = scroller.scrollHeight;
         this.#top = scroller.scrollTop; // less than before if the text shrank: no visitor did that
@@ -178,7 +196,13 @@ export class Conversation {
     }
 
     announce(words) {
-        byId("announcer").replaceChildren(make("p", {}, words));
+        announce(words);
+    }
+
+    /** Announce what there is of the answer that is under way. */
+    readSoFar() {
+        const text = this.#turns.at(-1)?.node.answer?.text.trim();
+        announce(text ? `So far: ${text}` : "There is no text yet.");
     }
 
     #add(element) {
@@ -340,6 +364,7 @@ export class Conversation {
                 computes = true;
                 limit();
                 view.began();
+                announce(`${capital(LABELS[host.name])} answers.`);
                 this.page.changed();
             },
             onPart: (part, count) => {
@@ -437,7 +462,7 @@ export class Conversation {
 
     async #fallBack(turn, native, error, signal) {
         const words =
-            `This tab can’t run the model: ${error.message}. ` +
+            `This tab can’t run the model. ${explained(error).words} ` +
             `The native server answers instead, with ${native.model ?? "its model"}. ` +
             "Choose “This tab” above to try it here again.";
         this.place.insertBefore(make("div", { class: "note", role: "note" }, make("p", {}, words)), turn.element);
@@ -461,7 +486,7 @@ export class Conversation {
         if (error.name === AWAY) await hosts.watch();
         if (sofar !== null) {
             this.#end(turn, { ...sofar, why: signal.aborted ? STOPPED : BROKEN }, sofar.usage.completion_tokens);
-            if (!signal.aborted) turn.say(sentence(error), host.name === "native" ? inTab(this, turn, hosts) : []);
+            if (!signal.aborted) turn.say(explained(error), host.name === "native" ? inTab(this, turn, hosts) : []);
             return;
         }
         const acts =
@@ -480,8 +505,8 @@ export class Conversation {
         if (host.name === "tab" && !host.isLoaded)
             acts.push(button("edit", "Choose another model", () => this.page.openModels()));
         if (error.name === "KeyError") acts.push(button("edit", "Enter the key", () => this.page.openKey()));
-        turn.fail(sentence(error), acts);
-        this.announce(sentence(error));
+        turn.fail(explained(error), acts);
+        this.announce(explained(error).words);
     }
 
     // ---- The same bits ----------------------------------------------------------------------------------------------
@@ -506,7 +531,7 @@ export class Conversation {
                 const result = await this.#run(host, run, signal, { progress, began, part: () => {} });
                 turn.remark(...verdict(turn, result, LABELS[other], begun?.text.length ?? 0)).after(whySame());
             } catch (error) {
-                turn.remark("waits", signal.aborted ? "The comparison was stopped." : sentence(error));
+                turn.remark("waits", signal.aborted ? "The comparison was stopped." : explained(error).words);
             }
         });
         this.announce(turn.element.querySelector(".remark").textContent);
@@ -564,5 +589,3 @@ function verdict(turn, result, who, start) {
 
 /** A text without the incomplete character it may end in, which hosts show as a replacement mark or not at all. */
 const whole = (text) => text.replace(/\ufffd+$/, "");
-
-const sentence = (error) => ended(capital(error.message || error.name));

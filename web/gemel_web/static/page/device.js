@@ -70,7 +70,7 @@ export class Speeds {
         }
     }
 
-    /** Tokens a second to expect: {rate, from: "measured" | "other" | "guess"}, or null. */
+    /** Tokens per second to expect: {rate, from: "measured" | "other" | "guess"}, or null. */
     of(name, size, { threads }) {
         if (Object.hasOwn(this.#known, name)) return { rate: this.#known[name][0], from: "measured" };
         if (!size) return null;

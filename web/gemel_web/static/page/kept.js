@@ -21,6 +21,8 @@ export class Kept {
     #saving = Promise.resolve();
     #due = null; // the timer of the next save
     #deleted = new Set(); // ids: an answer that ends later must not bring them back
+    #stamps = new Map(); // ids -> the stamp of what this tab has read or stored last
+    #channel = channel(); // tells other tabs which conversation was stored
 
     constructor(store, report) {
         this.#store = store;
@@ -28,6 +30,9 @@ export class Kept {
         /** The conversation that was open before a reload, or null. */
         this.before = history.state?.conversation ?? null;
         this.new();
+        /** Called when another tab has stored the conversation that is open. */
+        this.onElsewhere = () => {};
+        this.#channel?.addEventListener("message", ({ data }) => data === this.head?.id && this.onElsewhere(data));
         addEventListener("hashchange", () => this.#mark()); // the link to the message field makes a new entry
     }
 
@@ -53,6 +58,7 @@ export class Kept {
         const { nodes, ...head } = found;
         const tree = Branches.from(nodes);
         this.new();
+        this.#stamps.set(id, head.stamp ?? null);
         Object.assign(this, { head, tree });
         this.#mark();
         return true;
@@ -89,13 +95,32 @@ export class Kept {
     async #put(record) {
         if (this.#deleted.has(record.id)) return;
         try {
-            await this.#store.put(record);
+            const stamp = newId();
+            if (await this.#store.put({ ...record, stamp }, this.#stamps.get(record.id)))
+                this.#stored(record.id, stamp);
+            else await this.#fork(record);
             this.#reported = "";
         } catch (error) {
             const words = whyNot(error);
             if (words !== this.#reported) this.#report(words);
             this.#reported = words;
         }
+    }
+
+    #stored(id, stamp) {
+        this.#stamps.set(id, stamp);
+        this.#channel?.postMessage(id);
+    }
+
+    /** Another tab has stored the conversation too: keep this tab's as a separate one. */
+    async #fork(record) {
+        const [id, stamp] = [newId(), newId()];
+        await this.#store.put({ ...record, id, stamp });
+        this.#stored(id, stamp);
+        if (this.head?.id !== record.id) return;
+        this.head.id = id;
+        this.#mark();
+        this.#report(FORKED);
     }
 
     /** Store a conversation that comes from a file: {title, nodes}. */
@@ -121,6 +146,18 @@ export class Kept {
     async restore(record) {
         await this.#store.put(record);
         this.#deleted.delete(record.id);
+    }
+}
+
+const FORKED =
+    "Another tab has changed this conversation, too. What you have here is kept as a separate one: “Chats” lists both.";
+
+/** What tells this site's other tabs; null in a frame that may not. */
+function channel() {
+    try {
+        return new BroadcastChannel("gemel-conversations");
+    } catch {
+        return null;
     }
 }
 

@@ -9,8 +9,10 @@ import { Counter } from "./counter.js";
 import { Speeds } from "./device.js";
 import { button, byId, make } from "./dom.js";
 import { draftOf, keepDraft } from "./draft.js";
+import { details, explained } from "./errors.js";
 import { Figures } from "./figures.js";
-import { bytes, capital, ended, shortName } from "./format.js";
+import { bytes, capital, shortName } from "./format.js";
+import { help, showLinks } from "./help.js";
 import { Hosts } from "./hosts.js";
 import { Kept } from "./kept.js";
 import { ModelsPanel } from "./models.js";
@@ -23,6 +25,7 @@ import { dialog, sheets } from "./sheets.js";
 import { Store } from "./store.js";
 import { unable } from "./tab.js";
 import { Tools } from "./tools.js";
+import { focusField, labelEnter, sends } from "./touch.js";
 
 const settings = new Settings();
 const hosts = new Hosts();
@@ -30,6 +33,7 @@ const figures = new Figures();
 const tools = new Tools(settings);
 const store = new Store();
 const kept = new Kept(store, (words) => talk.note(words));
+kept.onElsewhere = elsewhere;
 const openModels = () => byId("models").open_();
 const speeds = new Speeds();
 const sizes = new Sizes(hosts.tab.gemel);
@@ -53,6 +57,7 @@ function show() {
     byId("welcome").hidden = !talk.isEmpty;
     byId("send").hidden = talk.busy;
     byId("stop").hidden = !talk.busy;
+    byId("sofar").hidden = !talk.busy;
     byId("new").disabled = talk.isEmpty;
     byId("private").hidden = !kept.isPrivate;
     byId("model-name").textContent = name ?? "choose a model";
@@ -92,7 +97,7 @@ async function ask(text) {
     keep();
     byId("status").textContent = "";
     await talk.ask(text);
-    if (document.activeElement === document.body) question.focus({ preventScroll: true });
+    if (document.activeElement === document.body) focusField(question);
 }
 
 /** Put a text into the message field. */
@@ -118,7 +123,7 @@ async function fresh(options) {
     begins = begun.catch(() => {}); // its caller reports the error
     await begun;
     type(kept.isPrivate ? "" : draftOf(kept.id));
-    question.focus();
+    focusField(question);
 }
 
 /** Open a kept conversation. */
@@ -137,6 +142,14 @@ function warm() {
     if (hosts.current === hosts.tab) hosts.tab.warm().then(show);
 }
 
+/** Another tab has stored the conversation that is open here: offer what it has. */
+function elsewhere(id) {
+    if (talk.busy || document.querySelector(".note.elsewhere") !== null) return;
+    const show = button("again", "Show the other tab’s version", () => open(id));
+    const place = talk.note("Another tab has changed this conversation.", make("p", { class: "row" }, show));
+    place.classList.add("elsewhere");
+}
+
 function composer() {
     byId("send").addEventListener("click", () => ask(question.value.trim())); // a sandboxed frame may submit no form
     byId("composer").addEventListener("submit", (event) => {
@@ -144,7 +157,7 @@ function composer() {
         ask(question.value.trim());
     });
     question.addEventListener("keydown", (event) => {
-        if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+        if (!sends(event)) return;
         event.preventDefault();
         ask(question.value.trim());
     });
@@ -155,6 +168,8 @@ function composer() {
         counter.typed(question.value);
     });
     byId("stop").addEventListener("click", () => talk.stop());
+    byId("sofar").addEventListener("click", () => talk.readSoFar());
+    labelEnter(question);
     byId("ideas").addEventListener("click", ({ target }) => {
         if (target instanceof HTMLButtonElement) ask(target.textContent);
     });
@@ -202,8 +217,9 @@ async function load(source, signal, before) {
             const offer = before.host === "tab" && hosts.why("native") === null;
             const instead = offer ? " You can choose the native server above." : "";
             const no = error.name === "DeclinedError";
-            const words = no ? error.message : `${name} could not be loaded in this tab: ${error.message}`;
-            say(`${ended(words)}${no ? "" : instead}`);
+            const { words, detail } = explained(error);
+            say(no ? words : `${name} could not be loaded in this tab. ${words}${instead}`);
+            place.append(...[details(detail)].filter(Boolean));
             goBack(before);
         }
         if (before.source !== null && before.source !== source) place.append(goOn(before.source));
@@ -223,7 +239,7 @@ function goOn(source) {
     const press = () => {
         row.remove();
         if (hosts.tab.source !== source || !hosts.tab.isLoaded) choose(source);
-        question.focus();
+        focusField(question);
     };
     row.append(button("again", `Go on with ${shortName(source)}`, press));
     return row;
@@ -278,6 +294,7 @@ async function configure() {
             .filter(({ url }) => url !== null)
             .map(({ alias, url, size }) => ({ alias, size, url: new URL(url, document.baseURI).href }));
         for (const { url, size } of hosts.offered) sizes.note(url, size);
+        showLinks(config.links);
     } catch (error) {
         talk.note(`The site’s list of models could not be read (${error.message}). Enter a name, or drop a file here.`);
         config = { native: false };
@@ -306,6 +323,7 @@ async function begin() {
     dialog("tools", "open-tools");
     new ObjectPanel({ hosts, settings, configured, isBusy: () => talk.busy });
     sheets();
+    help();
     composer();
     dropping();
     await offlineLine(hosts.tab);

@@ -1,5 +1,6 @@
 // Two bars while a model loads: the upper one shows the download, the lower one the loading.
 import { words } from "../words.js";
+import { Quarters } from "./announce.js";
 import { make } from "./dom.js";
 import { keepsModels } from "./tab.js";
 
@@ -10,6 +11,7 @@ export class ProgressView {
     #load = make("progress", { max: "1", class: "made", value: "0", "aria-label": "Loading" });
     #words = make("span", { class: "words" }, "Starting");
     #downloads = false;
+    #quarters = new Quarters();
     #kept = ""; // that the download is the only one
 
     constructor() {
@@ -25,6 +27,7 @@ export class ProgressView {
     /** @param {import("../gemel.js").Progress} progress */
     show(progress) {
         const { stage, done, total } = progress;
+        this.#quarters.take(progress);
         const part = total ? done / total : 0;
         if (stage === "start") {
             if (done > 0 && done < total) this.#download.value = part;

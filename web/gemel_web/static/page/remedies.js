@@ -7,13 +7,23 @@ const more = (name, label, act) => button(name, label, act, { class: "act more" 
 
 /** For an answer that ended early. `talk` can proceed(turn), forget(turn), raise(n_ctx); `larger` is from largerOf. */
 export function remedies(talk, turn, larger) {
-    const { why, text, messages } = turn.node.answer;
+    const { why, text, messages, reasoning, usage } = turn.node.answer;
     const hasText = text !== "" && messages.at(-1)?.role === "assistant" && !messages.at(-1).tool_calls;
+    if (!hasText && reasoning && why === LIMIT) return [withMore(talk, turn, 2 * usage.completion_tokens)];
     if (!hasText) return [];
     const proceed = () => talk.proceed(turn);
     if (why === FULL) return ofContext(talk, turn, larger, proceed);
     const goesOn = [STOPPED, LIMIT, LOOP, BROKEN].includes(why);
     return goesOn ? [more("right", "Continue", proceed)] : [];
+}
+
+/** For an answer that is all reasoning, which can't be continued: another one with a higher limit. */
+function withMore(talk, turn, limit) {
+    const press = () => {
+        talk.limit(limit);
+        talk.again(turn);
+    };
+    return more("again", `Ask again with up to ${count(limit)} tokens`, press);
 }
 
 /** For a context that is full: `act` comes after it. */

@@ -69,10 +69,14 @@ export class Store {
         return head && body ? { ...head, nodes: body.nodes } : null;
     }
 
-    async put({ nodes, ...head }) {
-        await this.#within("readwrite", (heads, bodies) =>
-            Promise.all([done(heads.put(head)), done(bodies.put({ id: head.id, nodes }))]),
-        );
+    /** Store a conversation, unless another tab has stored it since it had the stamp `known`; return whether it is. */
+    async put({ nodes, ...head }, known) {
+        return this.#within("readwrite", async (heads, bodies) => {
+            const there = await done(heads.get(head.id));
+            if (there !== undefined && known !== undefined && (there.stamp ?? null) !== known) return false;
+            await Promise.all([done(heads.put(head)), done(bodies.put({ id: head.id, nodes }))]);
+            return true;
+        });
     }
 
     async rename(id, title) {

@@ -2,11 +2,16 @@
 import { Folds } from "../folds.js";
 import { button, copier, icon, make, mark } from "./dom.js";
 import { BROKEN, LOOP, STOPPED } from "./ends.js";
+import { details } from "./errors.js";
 import { count, rate, seconds } from "./format.js";
 import { Markdown } from "./markdown.js";
 import { ProgressView } from "./progress.js";
+import { labelEnter, sends } from "./touch.js";
 
 const LABELS = { tab: "This tab", native: "Native server", unknown: "Unknown server" };
+
+/** An error, and its details. */
+const wordsOf = (words, detail) => [make("p", { class: "error" }, words), details(detail)].filter(Boolean);
 
 /** The badge that says which host answered. */
 export function badge(host) {
@@ -114,7 +119,7 @@ export class Turn {
             if (event.key === "Escape") {
                 event.stopPropagation();
                 cancel();
-            } else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+            } else if (sends(event)) {
                 event.preventDefault();
                 send();
             }
@@ -127,6 +132,7 @@ export class Turn {
             make("div", { class: "editing" }, title, text, make("div", { class: "row" }, ask, leave, words)),
         );
         text.focus();
+        labelEnter(text);
     }
 
     // ---- While it is being answered ---------------------------------------------------------------------------------
@@ -243,8 +249,8 @@ export class Turn {
     }
 
     /** Say what happened below an answer; `acts` are further buttons. */
-    say(words, acts) {
-        this.#body.append(make("p", { class: "error" }, words));
+    say({ words, detail }, acts) {
+        this.#body.append(...wordsOf(words, detail));
         this.#foot.append(...acts);
     }
 
@@ -265,11 +271,11 @@ export class Turn {
     }
 
     /** Show why there is no answer; `acts` are buttons for what the visitor can do. */
-    fail(words, acts = []) {
+    fail({ words, detail }, acts = []) {
         this.#settle();
         this.element.classList.add("failed");
         this.#live.textContent = "failed; not part of the conversation";
-        this.#body.append(make("p", { class: "error" }, words)); // below the text so far
+        this.#body.append(...wordsOf(words, detail)); // below the text so far
         this.#foot.replaceChildren(...acts);
     }
 
