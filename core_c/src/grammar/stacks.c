@@ -12,6 +12,8 @@ enum {
 
 static uint32_t slots_of(const stacks *s) { return SLOTS >> s->shift; }
 static uint32_t unions_of(const stacks *s) { return UNIONS >> s->shift; }
+static uint32_t unions_max(const stacks *s) { return UNIONS_MAX >> s->shift; }
+static size_t pairs_max(const stacks *s) { return PAIRS_MAX >> s->shift; }
 
 int stacks_open(stacks *s, int shift) {
     s->shift = shift;
@@ -19,7 +21,7 @@ int stacks_open(stacks *s, int shift) {
     s->first = malloc((stacks_sets_max(s) + 1) * sizeof *s->first);
     s->slots = calloc(slots_of(s), sizeof *s->slots);
     s->unions = calloc(unions_of(s), sizeof *s->unions);
-    s->pairs = malloc(2 * (PAIRS_MAX >> shift) * sizeof *s->pairs);
+    s->pairs = malloc(2 * pairs_max(s) * sizeof *s->pairs);
     s->n_sets = 1, s->n_unions = 0, s->is_full = 0;
     if (!s->entries || !s->first || !s->slots || !s->unions || !s->pairs) return 0;
     s->first[0] = s->first[1] = 0;
@@ -80,8 +82,8 @@ static int merge_pair(stacks *s, uint32_t a, uint32_t b, size_t *n) {
     const entry *x = stacks_at(s, a), *x_end = x + stacks_count(s, a), *y = stacks_at(s, b),
                 *y_end = y + stacks_count(s, b);
     uint32_t used = s->first[s->n_sets], count = 0;
-    if ((size_t)(x_end - x) + (size_t)(y_end - y) > stacks_entries_max(s) - used ||
-        s->n_unions == UNIONS_MAX >> s->shift || *n == PAIRS_MAX >> s->shift) {
+    if ((size_t)(x_end - x) + (size_t)(y_end - y) > stacks_entries_max(s) - used || s->n_unions == unions_max(s) ||
+        *n == pairs_max(s)) {
         s->is_full = 1;
         return 1;
     }
@@ -110,7 +112,7 @@ static int merge_pair(stacks *s, uint32_t a, uint32_t b, size_t *n) {
 uint32_t stacks_join(stacks *s, uint32_t a, uint32_t b) {
     uint32_t set;
     if (known(s, a, b, &set)) return s->is_full ? NO_SET : set;
-    if (s->n_unions > (UNIONS_MAX >> s->shift) / 2) {
+    if (s->n_unions > unions_max(s) / 2) {
         s->n_unions = 0;
         memset(s->unions, 0, unions_of(s) * sizeof *s->unions);
     }
