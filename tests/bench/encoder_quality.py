@@ -58,7 +58,7 @@ def nomic(path: str) -> Any:  # noqa: ANN401
     torch: Any = importlib.import_module("torch")
     transformers: Any = importlib.import_module("transformers")
     values, tensors = read_gguf(Path(path).read_bytes())
-    said = {key.removeprefix("nomic-bert."): value for key, value in values.items()}
+    said: dict[str, Any] = {key.removeprefix("nomic-bert."): value for key, value in values.items()}
     config = transformers.AutoConfig.for_model(
         "nomic_bert", vocab_size=len(said["tokenizer.ggml.tokens"]), hidden_size=said["embedding_length"],
         intermediate_size=said["feed_forward_length"], num_hidden_layers=said["block_count"],

@@ -28,7 +28,7 @@ from gemel_native import cli, options, output, plugins, progress
 
 COMMANDS = [
     "run", "chat", "pull", "list", "rm", "ps", "stop", "inspect", "tokenize", "score", "embed", "rerank", "bench",
-    "doctor",
+    "doctor", "draft-cache",
 ]
 SPEEDS = re.compile(r"prompt \d+ tokens? .*at [\d.]+ tok/s; generated \d+ tokens?.*; loaded in [\d.]+ s\n")
 
@@ -163,7 +163,10 @@ def test_run_raw_continues_the_text(file: Path) -> None:
     speeds = answer["speeds"]
     assert speeds["prompt_tokens"] == speeds["evaluated_tokens"] == len(generation.prompt_ids)
     assert speeds["decoded_tokens"] == 11
-    assert speeds.pop("drafted_tokens") >= speeds.pop("accepted_tokens") >= 0
+    drafted, accepted = speeds.pop("drafted_tokens"), speeds.pop("accepted_tokens")
+    assert drafted >= accepted >= 0
+    kinds = speeds.pop("drafts").values()
+    assert [drafted, accepted] == [sum(kind[name] for kind in kinds) for name in ("drafted", "accepted")]
     assert min(speeds.values()) > 0
 
 

@@ -6,6 +6,7 @@ corners, and its shapes keep to the middle.
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class Bar:
         """Return how much of a pixel around a point is inside, 0 to 1."""
         dx = max(abs(x - self.x - self.width / 2) - self.width / 2 + self.radius, 0.0)
         dy = max(abs(y - self.y - self.height / 2) - self.height / 2 + self.radius, 0.0)
-        outside = (dx * dx + dy * dy) ** 0.5 - self.radius
+        outside = math.sqrt(dx * dx + dy * dy) - self.radius
         return min(1.0, max(0.0, 0.5 - outside / pixel))
 
 
