@@ -7,6 +7,8 @@ const MEMORY =
 const ENGINE = "The model’s engine stopped working. Try again; if that does not help, reload the page.";
 const BROKEN_FILE = "This file is damaged, or is not a model.";
 
+const ENGINES = ["LibraryError", "EngineError", "WorkerError", "ThreadError"];
+
 /** By the error's class: what a visitor reads. Other errors speak for themselves. */
 const WORDS = {
     SourceError: "The model could not be downloaded. Check its address and your network connection.",
@@ -27,7 +29,7 @@ const WORDS = {
 /** Return {words, detail}: a sentence, and the developer's message or "". */
 export function explained(error) {
     const message = ended(capital(error.message || error.name));
-    const words = WORDS[error.name];
+    const words = ENGINES.includes(error.name) && /memory/i.test(message) ? MEMORY : WORDS[error.name];
     return words === undefined ? { words: message, detail: "" } : { words, detail: message };
 }
 
