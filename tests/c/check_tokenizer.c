@@ -349,8 +349,8 @@ static void unsupported_models_and_pre_tokenizers_are_named(void) {
     toy v = hello_toy(kinds);
     v.model = NULL;
     check_refused(&v, GEMEL_E_FORMAT, "tokenizer.ggml.model");
-    v.model = "rwkv";
-    check_refused(&v, GEMEL_E_UNSUPPORTED, "\"rwkv\"");
+    v.model = "plamo2";
+    check_refused(&v, GEMEL_E_UNSUPPORTED, "\"plamo2\"");
     v.model = "gpt2", v.pre = "no\nsuch";
     check_refused(&v, GEMEL_E_UNSUPPORTED, "'no\\x0Asuch'");
     v.pre = "gpt-2", v.tokens = NULL;
