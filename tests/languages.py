@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 GOLDEN = Path(__file__).resolve().parent / "golden" / "grammars.json"
+FEATURE_FILE = GOLDEN.with_name("grammar_features.json")   # of FEATURES
 N_CHANGED = 40   # texts that are made of one text
 
 VALUE = r"""
@@ -168,6 +169,8 @@ def texts_of(name: str, drawn: list[str]) -> list[str]:
 def read_golden(path: Path = GOLDEN) -> dict[str, Any]:
     """Return what make_grammars.py wrote: for each grammar the texts that were drawn, and bits of what matches."""
     value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if path == GOLDEN:
+        value["matched"] |= json.loads(FEATURE_FILE.read_text(encoding="utf-8"))["matched"]
     return value
 
 

@@ -1,4 +1,4 @@
-"""Write which texts llama.cpp's grammars match to tests/golden/grammars.json.
+"""Write which texts llama.cpp's grammars match to tests/golden/grammars.json and grammar_features.json.
 
     python tests/golden/make_grammars.py VOCABULARY.gguf
     python tests/golden/make_grammars.py VOCABULARY.gguf FOLDER OUT.json     of grammars FOLDER/*.gbnf
@@ -14,11 +14,12 @@ import json
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # where languages.py is, for a script that is run by its path
 
 import llama_cpp
-from languages import FEATURES, GOLDEN, LANGUAGES, REFUSED, bits_of, texts_of
+from languages import FEATURE_FILE, FEATURES, GOLDEN, LANGUAGES, REFUSED, bits_of, texts_of
 
 N_DRAWN, SOON, MOST = 16, 24, 90   # texts of a grammar; bytes after which they end where they may, and at most
 PLAIN = bytes(range(32, 127))
@@ -117,7 +118,7 @@ def main(vocabulary: str, folder: str = "", out: str = str(GOLDEN)) -> None:
     bytes_of = [pieces[bytes([byte])] for byte in range(256)]
     grammars = {path.stem: path.read_text(encoding="utf-8") for path in sorted(Path(folder).glob("*.gbnf")) if folder}
     ours = {**{name: language[0] for name, language in LANGUAGES.items()}, **FEATURES}
-    matched = {}
+    matched: dict[str, Any] = {}
     for name, text in (grammars or ours).items():
         good = [] if grammars or name in FEATURES else list(LANGUAGES[name][1])
         matched[name] = compared(Grammar(vocab, bytes_of, text), name, good)
@@ -130,10 +131,18 @@ def main(vocabulary: str, folder: str = "", out: str = str(GOLDEN)) -> None:
             print(f"{name}: not refused")
         except ValueError:
             refused.append(name)
-    value = {"made by": f"llama-cpp-python {llama_cpp.__version__}", "matched": matched, "refused": refused}
+    features = {} if grammars else {name: matched.pop(name) for name in FEATURES}
+    write(Path(out), matched, refused=refused)
+    if features:
+        write(FEATURE_FILE, features)
+
+
+def write(path: Path, matched: dict[str, Any], **more: object) -> None:
+    """Write one file."""
+    value = {"made by": f"llama-cpp-python {llama_cpp.__version__}", "matched": matched, **more}
     lines = json.dumps(value, ensure_ascii=False, indent=0)
-    Path(out).write_text(lines + "\n", encoding="utf-8")
-    print(out, len(lines))
+    path.write_text(lines + "\n", encoding="utf-8")
+    print(path, len(lines))
 
 
 if __name__ == "__main__":
