@@ -122,6 +122,8 @@ _ROWS = (
          f"MAMBA | MAY_CONV_BIAS | GROUP_NORM | {ANY_BIASES} | {MAY_EXPERTS}"),
     Arch("nemotron_h", "NONE", "RMS",   "RELU2",     "ATTENTION", "PLAIN",
          f"MAMBA | MAY_CONV_BIAS | GROUP_NORM | {ANY_BIASES} | ONE_HALF | LAYER_EPSILON"),
+    Arch("mpnet",      "NONE", "LAYER", "GELU",      "ATTENTION", "PLAIN",
+         f"{BERT} | POSITIONS | REL_BIAS".replace(" | TOKEN_TYPES", "")),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}

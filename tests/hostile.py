@@ -167,6 +167,7 @@ ARCHS: dict[str, dict[str, Any]] = {
         "arch": "bert", "n_layer": 2, "tokenizer": "bert", "scores": 1,
         "kv": [("bert.classifier.output_labels", "string[]", ["x"])],
     },
+    "mpnet": {"arch": "mpnet", "n_layer": 2, "tokenizer": "bert", "n_buckets": 8},
     "nomic-bert": {"arch": "nomic-bert"},
     "jina-bert-v2": {"arch": "jina-bert-v2"},
     "modern-bert": {"arch": "modern-bert", "kv": [("modern-bert.hidden_activation", "string", "gelu")]},

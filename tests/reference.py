@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from archs import ARCHS
 from gguf_file import F32, Tensor, Value, dequantise, read_gguf
-from reference_attention import ATTENTION, Scores, alibi_slopes, attend, attend_q8
+from reference_attention import ATTENTION, Scores, alibi_slopes, attend, attend_q8, rel_biases
 from reference_experts import Mixture, mixed
 from reference_fused import unfused
 from reference_math import (
@@ -221,6 +221,7 @@ class Reference:
             cap=self._number("attn_logit_softcapping", SOFT_CAPS.get(self.arch, (0.0, 0.0))[0]),
             sinks=None if sinks is None else tuple(float(sink) for sink in sinks),
             slopes=alibi_slopes(self.n_head[il], max_bias) if max_bias > 0 else None,
+            biases=rel_biases(self.tensors),
             window=0 if self.row.has("ENCODER") or window >= self._number("context_length") else window,
             reach=window // 2 if self.row.has("ENCODER") and window else None,
             chunked=self.arch == "llama4",

@@ -7,10 +7,10 @@ those of the last n positions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ class Scores:
     scale: float | None = None  # None: 1 / sqrt(k_dim)
     cap: float = 0.0  # 0: none
     slopes: tuple[float, ...] | None = None  # of ALiBi, one for each head
+    biases: F32 | None = None  # [buckets][heads] added by the key's distance
     window: int = 0  # positions that a query sees, its own included; 0: all up to its own
     chunked: bool = False  # windows lie side by side: a query sees its own, up to itself
     whole: bool = False  # a query sees all positions
@@ -109,7 +110,25 @@ def _changed(score: F32, scores: Scores, own: npt.NDArray[np.int64], here: npt.N
     if scores.slopes is not None:
         slopes = np.array(scores.slopes, np.float32)[:, None]
         score = score + slopes * -np.abs(here - own[:, None]).astype(np.float32)[:, None]
+    if scores.biases is not None:
+        far = here - own[:, None]
+        score = score + scores.biases[buckets(len(scores.biases), far)].swapaxes(1, 2)
     return score
+
+
+def rel_biases(tensors: Mapping[str, Any]) -> F32 | None:
+    """Return the biases of distances, [buckets][heads], if the file has them."""
+    tensor = tensors.get("blk.0.attn_rel_b.weight")
+    return None if tensor is None else tensor.floats().reshape(tensor.shape)
+
+
+def buckets(n: int, far: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the bucket of each distance, of n: half of them behind the query, single distances, then by a ratio."""
+    half, single = n // 2, n // 4
+    size = np.abs(far)
+    grown = np.log(np.maximum(size, single) / single) / np.log(128 / single) * (half - single)
+    large = np.minimum(single + np.floor(grown + 1e-9).astype(np.int64), half - 1)
+    return np.where(size < single, size, large) + np.where(far > 0, half, 0)
 
 
 class Q8Cache(NamedTuple):

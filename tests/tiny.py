@@ -150,6 +150,8 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
         pairs += [(f"{t.arch}.attention.causal", "bool", False), (f"{t.arch}.pooling_type", "u32", t.pooling)]
     if t.row.has("TOKEN_TYPES") and t.n_types:
         pairs.append(("tokenizer.ggml.token_type_count", "u32", t.n_types))
+    if t.row.has("REL_BIAS"):
+        pairs.append((f"{t.arch}.attention.relative_buckets_count", "u32", t.n_buckets))
     if t.scores > 1:
         labels = ["yes", "no", *(f"label {i}" for i in range(2, t.scores))]
         pairs.append((f"{t.arch}.classifier.output_labels", "string[]", labels[: t.scores]))
@@ -351,6 +353,10 @@ def _beside_layers(t: TinyModel, weights: _Weights, n_vocab: int, embd_std: floa
     if t.row.has("POSITIONS"):
         name = "position_embd.weight"
         out.append(replace(vector(name, weights.numbers(name, t.n_embd * t.n_ctx) * embd_std), ne=[t.n_embd, t.n_ctx]))
+    if t.row.has("REL_BIAS"):
+        name, n_head = "blk.0.attn_rel_b.weight", of_layer(t.n_head, 0)
+        biases = vector(name, weights.numbers(name, n_head * t.n_buckets))
+        out.append(replace(biases, ne=[n_head, t.n_buckets]))
     if t.per_layer:
         n = t.per_layer * t.n_layer
         out.append(weights.matrix("per_layer_token_embd.weight", n, n_vocab, 1 / math.sqrt(t.per_layer)))

@@ -166,6 +166,9 @@ _MORE: dict[str, dict[str, Fields]] = {
     },
     "nemotron": {"odd sizes, tied": {**ODD, "n_rot": 4, "tied": True}, "biases": {**ALL, "fused": FUSED}},
     "bert": {"odd sizes": {**ODD, **ALL, "n_head_kv": 5}, "no types": {"n_types": 0, "biases": True, "fused": FUSED}},
+    "mpnet": {
+        "odd sizes": {**ODD, **ALL, "n_head_kv": 5}, "few buckets": {"n_buckets": 7, "biases": True, "fused": FUSED},
+    },
     "nomic-bert": {
         "odd sizes": {**ODD, "n_head_kv": 5, "n_rot": 12, "fused": FUSED}, "biases": {**ALL, "n_head_kv": 2},
     },

@@ -37,7 +37,7 @@ MAX_ALIBI_BIAS = {"mpt": 8.0}  # bloom's files don't say it
 PARALLEL = {"gptneox": True, "stablelm": False}
 N_HEAD_KV = {"falcon": 1}
 # Keys and values of their files have as many heads as queries.
-ALL_HEADS = ("phi2", "gpt2", "gptneox", "mpt", "bloom", "bert", "nomic-bert", "jina-bert-v2", "modern-bert")
+ALL_HEADS = ("phi2", "gpt2", "gptneox", "mpt", "bloom", "bert", "mpnet", "nomic-bert", "jina-bert-v2", "modern-bert")
 XIELU = {  # of layers 0, 1, 2
     "alpha_p": (0.3, -0.2, 0.9), "alpha_n": (-1.1, 0.4, 0.1), "beta": (0.5, 0.4, 0.6), "eps": (-1e-6,) * 3,
 }  # fmt: skip
@@ -124,6 +124,7 @@ class TinyModel:
     wide_shared: bool = False  # their feed-forward is twice as long
     per_layer: int = 0  # length of the embeddings that each of gemma4's layers has for itself
     n_types: int = 2  # parts of an encoder's texts; 0: no embeddings of them
+    n_buckets: int = 32  # of mpnet's distances
     pooling: int = 1  # an encoder's pooling_type
     scores: int = 0  # of a classifier; 0: there is none
     rank_dense: bool = True  # it has a matrix before the one of scores

@@ -51,6 +51,8 @@ def render() -> str:
     stacks += [[*row[:3], "VECTORS", *row[3:7], "ONE"] for row in rows_of(slots, "VECTORS")]
     for room in ("FIRST", "LAYER", "LAST"):
         rows = rows_of(slots, room) + (stacks if room == "LAYER" else [])
+        if room == "FIRST":
+            rows += [[*row[:3], "VECTORS", *row[3:7], "ONE"] for row in rows_of(slots, "FIRST_SCORES")]
         if room == "LAST":
             rows += [[*row[:3], "VECTORS", *row[3:7], "ONE"] for row in rows_of(slots, "LAST_VECTORS")]
         for id, name, _, kind, must, may, never, columns, count in rows:

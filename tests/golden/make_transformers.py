@@ -28,7 +28,10 @@ from golden_files import IDS, N_VOCAB, Case
 def case_of(golden: cases.Golden) -> Case:
     t = tiny.TinyModel(**golden.fields)
     with torch.no_grad():
-        out = families.model_of(t, golden.rope)(torch.tensor([IDS[: golden.n_ids]]))
+        model, ids = families.model_of(t, golden.rope), torch.tensor([IDS[: golden.n_ids]])
+        # MPNet's class counts positions from its padding token's id on; files have them from 0 on.
+        more = {"position_ids": torch.arange(golden.n_ids)[None]} if t.arch == "mpnet" else {}
+        out = model(ids, **more)
     logits = (out.last_hidden_state if t.row.has("ENCODER") else out.logits)[0].numpy()
     columns = list(range(0, t.n_embd, 5)) if t.row.has("ENCODER") else list(range(5, N_VOCAB, 17))
     rows = list(cases.rows_of(golden.n_ids))

@@ -81,6 +81,14 @@ BERT_LAYER = {
     "ffn_up": "intermediate.dense", "ffn_down": "output.dense", "layer_output_norm": "output.LayerNorm",
 }  # fmt: skip
 BERT = {**EMBEDDINGS, **{name: f"encoder.layer.{{}}.{other}" for name, other in BERT_LAYER.items()}}
+MPNET_LAYER = {
+    **BERT_LAYER, **{f"attn_{one}": f"attention.attn.{one}" for one in "qkv"}, "attn_output": "attention.attn.o",
+    "attn_output_norm": "attention.LayerNorm",
+}  # fmt: skip
+MPNET = {
+    **EMBEDDINGS, **{name: f"encoder.layer.{{}}.{other}" for name, other in MPNET_LAYER.items()},
+    "attn_rel_b": "encoder.relative_attention_bias",
+}  # fmt: skip
 NOMIC_LAYER = {**LLAMA, "attn_output_norm": "post_attention_layernorm", "layer_output_norm": "post_mlp_layernorm"}
 NOMIC = {**{name: f"layers.{{}}.{other}" for name, other in NOMIC_LAYER.items()}, **EMBEDDINGS}
 # A BERT whose middle is two matrices, one of which is activated.

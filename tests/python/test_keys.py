@@ -24,6 +24,7 @@ SSM = ("ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_ran
 EPSILON = {"RMS": "attention.layer_norm_rms_epsilon", "LAYER": "attention.layer_norm_epsilon"}
 OWN = {
     "gptneox": ("use_parallel_residual",),
+    "mpnet": ("attention.relative_buckets_count",),
     "mpt": ("attention.max_alibi_bias",),
     "gemma4": ("attention.sliding_window", "attention.key_length_swa", "attention.value_length_swa"),
     "cohere2": ("attention.sliding_window", "logit_scale"),

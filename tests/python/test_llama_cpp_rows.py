@@ -54,6 +54,7 @@ DIFFERS: dict[str, Mistake] = {
     "phimoe, plain": mistakes.all_of(NO_WINDOW, SOFTMAX, mistakes.rms_for_layer),
     "phimoe, many experts": mistakes.rms_for_layer,
 }
+UNKNOWN = ["mpnet"]   # to llama.cpp
 TABLED = [name for name in CASES if name not in DIFFERS and ARCHS[name.split(",")[0]].act.startswith("GELU")]
 
 
@@ -99,7 +100,7 @@ def test_where_llama_cpp_differs_nothing_else_does(name: str) -> None:
     assert reference_distances(CASES[name], DIFFERS[name]).max() <= BOUND
 
 
-@pytest.mark.parametrize("name", ARCHS)
+@pytest.mark.parametrize("name", [name for name in ARCHS if name not in UNKNOWN])
 def test_each_architecture_has_logits_of_llama_cpp(name: str) -> None:
     assert (FOLDER / f"{name}.json").is_file(), f"run tests/golden/make_llama_cpp_rows.py {name}"
 

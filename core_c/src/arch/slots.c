@@ -12,6 +12,9 @@
 #define LAST_VECTORS(id, name, place, must, may, never, in, count)                                                     \
     {name,    SLOT_LAST,   SLOT_VECTOR, offsetof(gemel_model, place), must, (must) | (may), never, DIM_##in,           \
      DIM_ONE, DIM_##count, {0}},
+#define FIRST_SCORES(id, name, place, must, may, never, in, count)                                                     \
+    {name,    SLOT_FIRST,  SLOT_SCORES, offsetof(gemel_model, place), must, (must) | (may), never, DIM_##in,           \
+     DIM_ONE, DIM_##count, {0}},
 #define FIRST(id, name, place, kind, must, may, never, in, out)                                                        \
     PLACED(name, SLOT_FIRST, gemel_model, place, kind, must, may, never, in, out)
 #define LAYER(id, name, place, kind, must, may, never, in, out)                                                        \
@@ -35,6 +38,7 @@ int slot_dim_of(const gemel_model *m, const layer *l, int dim) {
     case DIM_FF: return l->ff.n_ff;
     case DIM_CTX: return m->n_ctx_train;
     case DIM_TYPES: return m->n_types;
+    case DIM_BUCKETS: return m->n_buckets;
     case DIM_SCORES: return m->rank.n;
     case DIM_Q_NORM: return l->attn.k_dim * (l->attn.is_wide_norm ? l->attn.n_head : 1);
     case DIM_K_NORM: return l->attn.k_dim * (l->attn.is_wide_norm ? l->attn.n_head_kv : 1);

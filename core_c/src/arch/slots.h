@@ -16,6 +16,7 @@ enum slot_dim {
     DIM_ROT,
     DIM_CTX,
     DIM_TYPES,
+    DIM_BUCKETS,
     DIM_SCORES,
     DIM_Q_NORM,
     DIM_K_NORM,
@@ -65,6 +66,7 @@ enum { SLOT_PARTS = 3 };
 #define STACK(id, ...) SLOT_##id,
 #define VECTORS(id, ...) SLOT_##id,
 #define LAST_VECTORS(id, ...) SLOT_##id,
+#define FIRST_SCORES(id, ...) SLOT_##id,
 #define DEALT(id, ...) SLOT_##id,
 typedef enum slot_id {
     SLOT_NONE = -1,
@@ -77,6 +79,7 @@ typedef enum slot_id {
 #undef STACK
 #undef VECTORS
 #undef LAST_VECTORS
+#undef FIRST_SCORES
 #undef DEALT
 
 typedef struct slot {

@@ -281,6 +281,29 @@ void tune_llama4(gemel_model *m, keys *r) {
     for (int il = 0; il < m->n_layer && !r->code; il++) tune_layer_of_llama4(r, &m->layers[il], is_normed);
 }
 
+// The bucket of a key at this distance, as T5 and MPNet have it (arXiv:1910.10683): half of the buckets are of keys
+// behind the query, and half of these of single distances; the rest grow by one ratio up to BIAS_FAR.
+static int bucket_of(int n_buckets, int distance) {
+    int half = n_buckets / 2, single = half / 2, far = distance < 0 ? -distance : distance, at = far;
+    if (far >= single) {
+        double grown = fm_log((double)far / single) / fm_log((double)BIAS_FAR / single) * (half - single);
+        at = single + (int)(grown + 1e-9);   // whole numbers come out as such
+        if (at > half - 1) at = half - 1;
+    }
+    return distance > 0 ? half + at : at;
+}
+
+void tune_mpnet(gemel_model *m, keys *r) {
+    m->n_buckets = keys_int(r, "attention.relative_buckets_count", 4, 256, REQUIRED);
+    for (int i = 0; i < BIAS_WIDTH && !r->code; i++)
+        m->buckets[i] = (uint8_t)bucket_of(m->n_buckets, i - BIAS_WIDTH / 2);
+    for (int il = 1; il < m->n_layer && !r->code; il++)
+        if (m->layers[il].attn.n_head != m->layers[0].attn.n_head)
+            keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED,
+                              "layer %d has %d heads and layer 0 has %d: layers share blk.0.attn_rel_b.weight", il,
+                              m->layers[il].attn.n_head, m->layers[0].attn.n_head));
+}
+
 void tune_modern_bert(gemel_model *m, keys *r) {
     gguf_span act = {"gelu", 4};
     windows_around(m, r, 3, 1, 0);

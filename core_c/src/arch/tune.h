@@ -14,6 +14,7 @@ void tune_phimoe(gemel_model *m, keys *r);
 void tune_granite(gemel_model *m, keys *r);
 void tune_granite_hybrid(gemel_model *m, keys *r);
 void tune_deepseek2(gemel_model *m, keys *r);
+void tune_mpnet(gemel_model *m, keys *r);
 void tune_modern_bert(gemel_model *m, keys *r);
 void tune_gemma_embedding(gemel_model *m, keys *r);
 void tune_qwen3next(gemel_model *m, keys *r);

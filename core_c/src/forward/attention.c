@@ -175,11 +175,13 @@ static attend_args args_of(const worker *w, const attention *a, const tile *i) {
     args.soft_cap = a->soft_cap;
     args.has_slopes = a->slopes != NULL;
     args.has_sinks = a->sinks != NULL;
+    if (w->m->rel_bias) args.buckets = w->m->buckets, args.bias_stride = a->n_head;
     args.at = kv_head_at(kv, a->cache_class, a->cache_at + i->h0 / group_of(a));
     for (int t = i->t0; t < i->t1; t++)
         for (int h = i->h0; h < i->h1; h++) {
             size_t head = (size_t)t * (size_t)a->n_head + (size_t)h;
             if (a->slopes) args.slope[args.n] = a->slopes[h];
+            if (args.buckets) args.bias[args.n] = w->m->rel_bias + h;
             if (a->sinks) args.sink[args.n] = a->sinks[h];
             args.q[args.n] = w->s->heads + (heads_of(a, t) + (size_t)h) * k_stride;
             args.o[args.n] = w->s->att + head * v_stride;

@@ -37,7 +37,7 @@ typedef struct att_view {   // a block of 16 positions, of which from..to-1 are 
     const uint8_t *k, *v;   // [k_dim][16], [16][v_dim]
     int from, to;
     int p;            // the first one's position
-    const cap *cap;   // a cap or slopes for the scores (bend.inc.c); NULL: none
+    const cap *cap;   // a cap, slopes or biases for the scores (bend.inc.c); NULL: none
 } att_view;
 
 // Scores of Q queries against a block: even and odd dimensions in two chains. Runs of K and V are shorter than those of
@@ -110,10 +110,13 @@ WORD void att_values(const int type, const int Q, float *const *o, int v_dim, co
     }
 }
 
-// Scores of queries h0..h0+n-1, capped and sloped.
+// Scores of queries h0..h0+n-1, capped, sloped and biased.
 KERNEL void att_bend(const attend_args *a, int h0, int n, const att_view *b, float s[][LANES]) {
-    for (int h = 0; h < n; h++)
-        bend(s[h], LANES, b->cap, slope_of(a, h0 + h), b->p - (a->n_pos[h0 + h] - 1 - a->ahead[h0 + h]));
+    for (int h = 0; h < n; h++) {
+        int far = b->p - (a->n_pos[h0 + h] - 1 - a->ahead[h0 + h]);
+        if (a->soft_cap > 0 || a->has_slopes) bend(s[h], LANES, b->cap, slope_of(a, h0 + h), far);
+        if (a->buckets) add_biases(s[h], a, h0 + h, far);
+    }
 }
 
 WORD void att_block(const int type, const int Q, const attend_args *a, int h0, att_state *st, const att_view *b) {

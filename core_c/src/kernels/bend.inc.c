@@ -1,5 +1,5 @@
 // What some models do to the scores of attention before they become weights: a soft cap, then a slope by the key's
-// distance. Lanes that a query does not see may hold anything: they are masked afterwards.
+// distance, or a bias for it. Lanes that a query does not see may hold anything: they are masked afterwards.
 
 // Scores s[n] of one query, for keys at far, far + 1, ... relative to its own position. A slope of 0 changes nothing.
 KERNEL void bend(float *s, int n, const cap *c, float slope, int far) {   // n a multiple of 16
@@ -13,5 +13,12 @@ KERNEL void bend(float *s, int n, const cap *c, float slope, int far) {   // n a
     }
 }
 
-static int is_bent(const attend_args *a) { return a->soft_cap > 0 || a->has_slopes; }
+// Add to the scores s[16] of query h its biases for keys at far, far + 1, ... relative to its own position.
+KERNEL void add_biases(float *s, const attend_args *a, int h, int far) {
+    const int least = -BIAS_FAR - LANES, at = far < least ? least : far > BIAS_FAR ? BIAS_FAR : far;
+    const uint8_t *bucket = a->buckets + (at - least);
+    for (int i = 0; i < LANES; i++) s[i] = s[i] + a->bias[h][bucket[i] * a->bias_stride];
+}
+
+static int is_bent(const attend_args *a) { return a->soft_cap > 0 || a->has_slopes || a->buckets; }
 static float slope_of(const attend_args *a, int h) { return a->has_slopes ? a->slope[h] : 0; }

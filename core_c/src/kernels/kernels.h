@@ -23,7 +23,8 @@ static inline size_t act_at(int n, int nb, int t, int b) {
 }
 
 enum { ATTEND_MAX = 24, ATTEND_DIM = 1024 };   // queries of one attend call; the widest head of keys and values
-enum { KV_PARTIAL_HEAD = 32 };                 // floats before what a block gives: see partials
+enum { BIAS_FAR = 128, BIAS_WIDTH = 2 * (BIAS_FAR + 16) };   // see attend_args.buckets
+enum { KV_PARTIAL_HEAD = 32 };                               // floats before what a block gives: see partials
 // Queries that share one KV head, whose blocks are at byte `at` of the pages. A query sees positions first..n_pos-1.
 typedef struct attend_args {
     int n, k_dim, v_dim;          // queries; channels of a query and of an output, padded as the cache's are
@@ -34,9 +35,12 @@ typedef struct attend_args {
     float soft_cap;                             // of scores: 1e-3..1e6; 0: none
     int has_slopes;                             // then a score is changed, after the cap, by
     float slope[ATTEND_MAX];                    // slope * -|the key's position - the query's own|; at most 1e3
-    int has_sinks;            // then the weights' sum has one more term, of a score that belongs to no position:
-    float sink[ATTEND_MAX];   // below 2^57
-    uint8_t *const *pages;    // by position / 64; those before every query's first may be NULL
+    const uint8_t *buckets;          // [BIAS_WIDTH] of the distances from -BIAS_FAR - 16 on; NULL: no biases. Then
+    const float *bias[ATTEND_MAX];   // bias[bucket * bias_stride] is added to a score, after cap and slope, over F16
+    int bias_stride;                 // and F32; below 2^57. Keys BIAS_FAR away, and farther, share a bucket
+    int has_sinks;                   // then the weights' sum has one more term, of a score that belongs to no position:
+    float sink[ATTEND_MAX];          // below 2^57
+    uint8_t *const *pages;           // by position / 64; those before every query's first may be NULL
     size_t at;
     const uint8_t *next;   // where the next call's keys begin, to be prefetched; or NULL
     float *

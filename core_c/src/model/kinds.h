@@ -62,6 +62,7 @@ __extension__ typedef unsigned __int128 properties;
 #define EMBD_NORM PROPERTY(21)
 #define POSITIONS PROPERTY(22)    // learned embeddings of positions
 #define ALIBI PROPERTY(23)        // scores fall with the distance
+#define REL_BIAS PROPERTY(73)     // scores are added what the file has for the distance
 #define WINDOWS PROPERTY(24)      // layers may see a window only
 #define SINKS PROPERTY(59)        // heads have sinks
 #define HAS_MLA PROPERTY(60)      // of every architecture whose mixer is MLA

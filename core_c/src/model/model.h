@@ -224,6 +224,9 @@ struct gemel_model {
     weight position_embd;                            // [n_ctx_train][n_embd]; no panels: none
     weight token_types;                              // [n_types][n_embd]; no panels: none
     int n_types;                                     // of a text's parts
+    float *rel_bias;                                 // [n_buckets][n_head] added to scores; NULL: none
+    int n_buckets;                                   // of distances
+    uint8_t buckets[BIAS_WIDTH];                     // of the distances from -BIAS_FAR - 16 on
     int is_encoder;                                  // a position sees its whole text; there is no head
     int pooling;                                     // a gemel_pooling, of the file; 0: it says none
     classifier rank;

@@ -79,6 +79,8 @@ ARCHS: dict[str, tuple[str, ...]] = {
         "MAY_QKV_BIAS", "WEIGHTS_NORMED"),
     "nemotron_h": ("GROUP_NORM", "LAYER_EPSILON", "MAMBA", "MAY_CONV_BIAS", "MAY_FFN_BIAS", "MAY_OUT_BIAS",
         "MAY_QKV_BIAS", "ONE_HALF"),
+    "mpnet": ("EMBD_NORM", "ENCODER", "MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "NORM_BIAS", "POSITIONS",
+        "REL_BIAS", "STREAM_NORM"),
 }
 
 SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
@@ -105,6 +107,7 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "ROPE_FREQS": ("rope_freqs.weight", "first", "factors", "0", "HAS_ALL", "0", "ROT", "ONE"),
     "ROPE_LONG": ("rope_factors_long.weight", "first", "factors", "0", "HAS_ALL", "0", "ROT", "ONE"),
     "ROPE_SHORT": ("rope_factors_short.weight", "first", "factors", "0", "HAS_ALL", "0", "ROT", "ONE"),
+    "ATTN_REL_B": ("blk.0.attn_rel_b.weight", "first", "vectors", "REL_BIAS", "0", "0", "N_HEAD", "ONE"),
     "ATTN_NORM": (
         "attn_norm.weight", "layer", "vector", "HAS_ALL", "HAS_ALL",
         "NORM_AFTER | NORM_BARE | FALCON_NORMS | STREAM_NORM | LACKS_NORM", "EMBD", "ONE",
