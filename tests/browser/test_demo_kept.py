@@ -183,7 +183,7 @@ OFFLINE = """async () => {
     Object.assign(host, { source: "a.gguf", gemel: { info: null, load } });
     Object.defineProperty(navigator, "onLine", { get: () => false, configurable: true });
     const loading = host.load({ onProgress: ({ stage }) => said.push(stage) });
-    while (!said.length) await new Promise((next) => setTimeout(next));
+    while (!said.includes("offline")) await new Promise((next) => setTimeout(next));
     dispatchEvent(new Event("online"));
     await loading;
     delete navigator.onLine;
@@ -192,7 +192,7 @@ OFFLINE = """async () => {
 
 
 def test_a_download_waits_for_the_network_and_goes_on(one: DemoPage) -> None:
-    assert one.page.evaluate(OFFLINE) == [2, ["offline"]]
+    assert one.page.evaluate(OFFLINE) == [2, ["start", "offline"]]
 
 
 def streaming(one: DemoPage, text: str, times: int = 1) -> None:
