@@ -208,7 +208,9 @@ def test_an_answer_that_breaks_off_stays_and_goes_on(one: DemoPage) -> None:
     assert "As far as" in found
     assert "The native server's answer ended early." in found
     foot = one.last.locator(".foot").inner_text().split("\n")
-    assert foot == ["Continue", "Copy", "Regenerate", "Compare with this tab", "Answer in this tab instead"]
+    assert foot == [
+        "Continue", "Copy", "Regenerate", "Compare with this tab", "Copy as …", "Answer in this tab instead"
+    ]  # fmt: skip
     one.page.unroute("**/v1/chat/completions")
     with one.page.expect_request("**/v1/chat/completions") as asked:
         one.page.get_by_role("button", name="Continue").click()
