@@ -87,11 +87,11 @@ def as_program(one: DemoPage, language: str) -> str:
 def output_of(program: str, folder: Path, **environment: str) -> str:
     """Run a program, with its cache in a folder."""
     done = subprocess.run(
-        [sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-        encoding="utf-8", env={**os.environ, "PYTHONIOENCODING": "utf-8", "GEMEL_CACHE": str(folder), **environment},
+        [sys.executable, "-c", program], stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", "GEMEL_CACHE": str(folder), **environment},
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()   # as bytes, because an answer may have a "\r"
 
 
 def seen(one: DemoPage) -> list[str]:
