@@ -39,7 +39,7 @@ export class Conversation {
         const scrolled = () => {
             const { scrollHeight, scrollTop, clientHeight } = this.#scroller();
             const near = scrollHeight - scrollTop - clientHeight < NEAR;
-            if (near || scrollTop < this.#top) this.#follows = near; // only a visitor scrolls up
+            if (scrollTop < this.#top || (near && scrollTop > this.#top)) this.#follows = near; // only a visitor scrolls up
             this.#top = scrollTop;
         };
         this.log.addEventListener("scroll", scrolled, { passive: true });
