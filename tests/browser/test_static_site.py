@@ -99,7 +99,7 @@ def test_the_sites_page_answers_and_goes_on_to_when_its_server_is_gone(
         assert page.page.evaluate("crossOriginIsolated")   # by its service worker
         assert page.page.get_by_label("Native server", exact=True).is_disabled()
         assert page.ask("Hello").split() == wanted[0].split()
-        assert page.last.locator(".foot").inner_text().split() == ["Continue", "Copy", "Regenerate"]
+        assert page.last.locator(".foot").inner_text().split()[:3] == ["Continue", "Copy", "Regenerate"]
         page.page.wait_for_function(WHOLE)
         process.terminate()
         process.wait()
