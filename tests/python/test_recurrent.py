@@ -230,3 +230,24 @@ def test_the_sections_of_places_in_an_image_change_no_text() -> None:
             session.append(IDS[:50])
             found.append(bits(session))
     assert len(set(found)) == 1
+
+
+BIG = 1 << 20   # the largest embedding_length
+TOO_LARGE: dict[str, tuple[dict[str, int], str]] = {   # products that exceed 32 bits
+    "mamba2": ({"inner_size": 16 * BIG, "time_step_rank": 16 * BIG, "group_count": 16 * BIG, "state_size": 1024},
+               r"mamba2\.ssm\.group_count 16777216 with ssm\.state_size 1024 is too large"),
+    "mamba": ({"inner_size": 16 * BIG, "state_size": 256},
+              "mamba: a session's state would have over 268435456 numbers"),
+    "qwen35": ({"inner_size": 4 * BIG, "time_step_rank": 4096, "state_size": 1024, "group_count": 1},
+               "qwen35: a session's state would have over 268435456 numbers"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("arch", TOO_LARGE)
+def test_a_state_that_is_too_large_is_refused_by_the_header(arch: str) -> None:
+    sizes, said = TOO_LARGE[arch]
+    kv = [(f"{arch}.embedding_length", "u32", BIG), *((f"{arch}.ssm.{key}", "u32", n) for key, n in sizes.items())]
+    data = tiny_bytes(arch=arch, kv=kv)
+    for call in (lambda: gemel.open(data, threads=1), lambda: gemel.plan(data, n_ctx=64)):
+        with pytest.raises((gemel.FormatError, gemel.UnsupportedError), match=said):
+            call()

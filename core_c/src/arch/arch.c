@@ -8,6 +8,7 @@
 #include "delta.h"
 #include "experts.h"
 #include "keys.h"
+#include "layer_state.h"
 #include "mamba.h"
 #include "tune.h"
 
@@ -299,8 +300,7 @@ static void read_recurrent(gemel_model *m, keys *r, layer *l) {
     }
     l->mixer = MIXER_CONV;
     l->conv.n_taps = keys_int(r, "shortconv.l_cache", 2, TAPS_MAX, REQUIRED);
-    l->state_at = m->n_state;
-    if (!r->code) m->n_state += (size_t)(l->conv.n_taps - 1) * (size_t)m->n_embd;
+    layer_take_state(m, r, l, r->code ? 0 : (uint64_t)(l->conv.n_taps - 1) * (uint64_t)m->n_embd);
 }
 
 // A layer of an architecture whose layers have one half: with a feed-forward it has no mixer.

@@ -1,8 +1,9 @@
 #include "delta.h"
 #include <stdio.h>
 #include "bounds.h"
+#include "layer_state.h"
 
-enum { ABSENT = 2, N_STATE_MAX = 1 << 28 };   // no boolean; floats of a session's state
+enum { ABSENT = 2 };   // no boolean
 
 int delta_is_at(gemel_model *m, keys *r, int il) {
     if (!arch_has(m->arch, DELTA_NET) || r->code) return 0;
@@ -58,11 +59,7 @@ void delta_read(gemel_model *m, keys *r, layer *l, int il) {
     if (r->code) return;
     d->v_dim = inner / d->n_v;
     d->n = 2 * d->n_k * d->k_dim + inner;
-    l->state_at = m->n_state;
-    m->n_state += (size_t)(d->n_taps - 1) * (size_t)d->n + (size_t)inner * (size_t)d->k_dim;
-    if (m->n_state > N_STATE_MAX)
-        keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED, "%s: the state of %d layers has over %d numbers", r->arch, il + 1,
-                          N_STATE_MAX));
+    layer_take_state(m, r, l, (uint64_t)(d->n_taps - 1) * (uint64_t)d->n + (uint64_t)inner * (uint64_t)d->k_dim);
 }
 
 static int pad(int n, int to) { return (n + to - 1) / to * to; }

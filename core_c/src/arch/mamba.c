@@ -1,4 +1,5 @@
 #include "mamba.h"
+#include "layer_state.h"
 
 enum { N_STATE_MAX = 1024, N_INNER_TIMES = 16 };   // channels are at most so many times n_embd
 
@@ -10,7 +11,7 @@ size_t mamba_scan_state(const mamba *x) {
     return (size_t)x->n_state * (size_t)(x->n_head ? x->n_inner : pad(x->n_inner, 16));
 }
 
-static void check_heads(keys *r, const mamba *x) {
+static void check_heads(const gemel_model *m, keys *r, const mamba *x) {
     if (x->n_inner % x->n_head)
         keys_fail(r,
                   fail(r->e, GEMEL_E_FORMAT, "%s.ssm.inner_size is %d; it must be a multiple of ssm.time_step_rank, %d",
@@ -19,18 +20,11 @@ static void check_heads(keys *r, const mamba *x) {
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
                           "%s.ssm.time_step_rank is %d; it must be a multiple of ssm.group_count, %d", r->arch,
                           x->n_head, x->n_group));
-}
-
-// A session's state is at most this large: 4 GB, or half of what can be addressed.
-static void add_state(gemel_model *m, keys *r, layer *l) {
-    const size_t own = mamba_conv_state(&l->mamba) + mamba_scan_state(&l->mamba),
-                 limit = SIZE_MAX / 8 < (1u << 30) ? SIZE_MAX / 8 : 1u << 30;
-    l->state_at = m->n_state;
-    if (own <= limit && m->n_state <= limit - own) m->n_state += own;
-    else
-        keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED,
-                          "%s.ssm.inner_size %d and ssm.state_size %d give sessions a state that is too large", r->arch,
-                          l->mamba.n_inner, l->mamba.n_state));
+    else if ((int64_t)x->n_group * x->n_state > (int64_t)N_INNER_TIMES * m->n_embd)
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
+                          "%s.ssm.group_count %d with ssm.state_size %d is too large: their product may be at most %d "
+                          "times embedding_length, %d",
+                          r->arch, x->n_group, x->n_state, N_INNER_TIMES, m->n_embd));
 }
 
 void mamba_read(gemel_model *m, keys *r, layer *l, int is_first) {
@@ -45,9 +39,12 @@ void mamba_read(gemel_model *m, keys *r, layer *l, int is_first) {
     } else {
         x->n_head = rank;
         x->n_group = keys_int(r, "ssm.group_count", 1, r->code ? 1 : rank, REQUIRED);
-        if (!r->code) check_heads(r, x);
+        if (!r->code) check_heads(m, r, x);
     }
-    if (!r->code) add_state(m, r, l);
+    if (r->code) return;
+    uint64_t conv = (uint64_t)(x->n_taps - 1) * (uint64_t)mamba_convolved(x);
+    uint64_t scan = (uint64_t)x->n_state * (uint64_t)(is_first ? pad(x->n_inner, 16) : x->n_inner);
+    layer_take_state(m, r, l, (conv + 15) / 16 * 16 + scan);   // as the two sizes above
 }
 
 void mamba_finish(model_totals *t, const layer *l) {
