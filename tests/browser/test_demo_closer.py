@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import building
 import gemel
 import pytest
 import tiny
@@ -157,10 +158,11 @@ def test_an_answer_of_the_tab_as_python_and_javascript_gives_its_text_again(
     page.close()
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_an_answer_of_a_server_with_a_key_as_python_and_curl_gives_its_text_again(
     tiny_path: Path, model: gemel.Model, profile: BrowserContext, tmp_path: Path
 ) -> None:
+    if shutil.which("curl") is None:
+        building.lacking("curl is not installed")
     site = demo.site({"tiny": ServedModel(model, (tiny_path,))}, static(), api_key=KEY)
     with demo.listening(site) as url:
         profile.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)
