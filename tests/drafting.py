@@ -50,3 +50,29 @@ def drafting(model: gemel.Model, draft: int) -> Iterator[None]:
 
 def bits(values: object) -> bytes:
     return bytes(memoryview(values).cast("B"))   # type: ignore[arg-type]
+
+
+def with_cache(model: gemel.Model, draft: int, kv_type: gemel.KvType, max_tokens: int) -> list[object]:
+    """Return an answer's text, ids, and logits, and its session's state, with a type of cache."""
+    with drafting(model, draft), model.session(200, kv_type=kv_type) as session:
+        answer = session.generate(PROMPT, temperature=0.4, seed=3, max_tokens=max_tokens, **FEW)
+        return [answer.read(), answer.ids, bits(session.logits()), session.save()]
+
+
+def cut_and_gone_on(model: gemel.Model, draft: int) -> list[object]:
+    """Return the answers and states of a session that is cut, forked and restored between them."""
+    found: list[object] = []
+    with drafting(model, draft), model.session(256) as session:
+        for i in range(5):
+            answer = session.generate(PROMPT * (1 + i % 2), temperature=0.3, seed=i, max_tokens=10 + i, **FEW)
+            found.append(answer.read())
+            session.truncate(session.n_past - i)
+            session.append(answer.ids[:3])
+            with session.fork() as fork:
+                found.append(fork.generate(fork.ids, temperature=0.3, seed=i, max_tokens=20, **FEW).read())
+            saved = session.save()
+            session.generate(session.ids, max_tokens=9, temperature=0, **FEW).read()
+            session.restore(saved)
+            again = session.generate(session.ids, max_tokens=9, temperature=0, **FEW)
+            found.append((again.read(), session.ids, session.save()))
+    return found

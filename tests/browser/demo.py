@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,3 +137,19 @@ class DemoPage(Watched):
         """Return requests that left the page's origin."""
         return [url for url in self.requests if not url.startswith((self.url, "blob:", "data:"))]
 
+
+@contextmanager
+def visits(profile: BrowserContext, url: str, *, ignored: str = "") -> Iterator[Callable[..., DemoPage]]:
+    """Open pages for the length of a test. Their consoles must say nothing, except lines with `ignored`."""
+    opened: list[DemoPage] = []
+
+    def open_(**options: Any) -> DemoPage:  # noqa: ANN401
+        opened.append(DemoPage(profile, url, **options))
+        return opened[-1]
+
+    yield open_
+    noise = [line for one in opened for line in one.noise() if not ignored or ignored not in line]
+    for one in opened:
+        one.page.evaluate("localStorage.clear()")
+        one.close()
+    assert noise == []

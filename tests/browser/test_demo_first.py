@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import assets
 import gemel
@@ -46,18 +46,8 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def visit(origin: str, profile: BrowserContext) -> Iterator[Open]:
-    opened: list[DemoPage] = []
-
-    def open_(**options: Any) -> DemoPage:  # noqa: ANN401
-        opened.append(DemoPage(profile, origin, **options))
-        return opened[-1]
-
-    yield open_
-    noise = [line for one in opened for line in one.noise()]
-    for one in opened:
-        one.page.evaluate("localStorage.clear()")
-        one.close()
-    assert noise == []
+    with demo.visits(profile, origin) as open_:
+        yield open_
 
 
 # ---- The first minute ------------------------------------------------------------------------------------------------

@@ -69,18 +69,8 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def visit(origin: str, profile: BrowserContext) -> Iterator[Open]:
-    opened: list[DemoPage] = []
-
-    def open_(**options: Any) -> DemoPage:  # noqa: ANN401
-        opened.append(DemoPage(profile, origin, **options))
-        return opened[-1]
-
-    yield open_
-    noise = [line for one in opened for line in one.noise() if "status of 400" not in line]
-    for one in opened:
-        one.page.evaluate("localStorage.clear()")
-        one.close()
-    assert noise == []
+    with demo.visits(profile, origin, ignored="status of 400") as open_:
+        yield open_
 
 
 def fill(one: DemoPage, schema: object, *, host: str = "Native server") -> str:

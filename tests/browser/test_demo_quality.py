@@ -84,18 +84,8 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def visit(origin: str, profile: BrowserContext) -> Iterator[Callable[..., DemoPage]]:
-    opened: list[DemoPage] = []
-
-    def open_(**options: Any) -> DemoPage:  # noqa: ANN401
-        opened.append(DemoPage(profile, origin, **options))
-        return opened[-1]
-
-    yield open_
-    noise = [line for one in opened for line in one.noise()]
-    for one in opened:
-        one.page.evaluate("localStorage.clear()")
-        one.close()
-    assert noise == []
+    with demo.visits(profile, origin) as open_:
+        yield open_
 
 
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)], ids=["desktop", "phone"])

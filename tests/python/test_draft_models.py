@@ -14,7 +14,7 @@ import gemel
 import pytest
 from command import assert_error, gemel_
 from conftest import tiny_bytes
-from drafting import FEW, FORMS, PROMPT, SAMPLINGS, bits, drafting
+from drafting import FEW, FORMS, PROMPT, SAMPLINGS, bits, cut_and_gone_on, drafting, with_cache
 from gemel.core import abi
 from gemel.model.ngrams import draft_cache
 from vocabulary import bpe_vocabulary
@@ -96,13 +96,8 @@ def test_close_at_max_tokens_and_unique_items(twin: gemel.Model) -> None:
 
 
 @pytest.mark.parametrize("kv_type", ["f32", "f16", "q8_0"])
-def test_every_kind_of_cache(pair: gemel.Model, kv_type: Any) -> None:   # noqa: ANN401
-    found = []
-    for draft in (abi.DRAFT_NONE, abi.DRAFT_ALWAYS):
-        with drafting(pair, draft), pair.session(200, kv_type=kv_type) as session:
-            answer = session.generate(PROMPT, temperature=0.4, seed=3, max_tokens=60, **FEW)
-            found.append((answer.read(), answer.ids, bits(session.logits()), session.save()))
-    assert found[0] == found[1]
+def test_every_kind_of_cache(pair: gemel.Model, kv_type: gemel.KvType) -> None:
+    assert with_cache(pair, abi.DRAFT_ALWAYS, kv_type, 60) == with_cache(pair, abi.DRAFT_NONE, kv_type, 60)
 
 
 @pytest.mark.parametrize(("fields", "of_draft"), [
@@ -138,24 +133,7 @@ def test_it_never_goes_past_a_limit(pair: gemel.Model, tiny_model: OpenTiny) -> 
 
 
 def test_sessions_that_are_cut_and_go_on(pair: gemel.Model) -> None:
-    def walked(draft: int) -> list[object]:
-        found: list[object] = []
-        with drafting(pair, draft), pair.session(256) as session:
-            for i in range(5):
-                answer = session.generate(PROMPT * (1 + i % 2), temperature=0.3, seed=i, max_tokens=10 + i, **FEW)
-                found.append(answer.read())
-                session.truncate(session.n_past - i)
-                session.append(answer.ids[:3])
-                with session.fork() as fork:
-                    found.append(fork.generate(fork.ids, temperature=0.3, seed=i, max_tokens=20, **FEW).read())
-                saved = session.save()
-                session.generate(session.ids, max_tokens=9, temperature=0, **FEW).read()
-                session.restore(saved)
-                again = session.generate(session.ids, max_tokens=9, temperature=0, **FEW)
-                found.append((again.read(), session.ids, session.save()))
-        return found
-
-    assert walked(abi.DRAFT_ALWAYS) == walked(abi.DRAFT_NONE)
+    assert cut_and_gone_on(pair, abi.DRAFT_ALWAYS) == cut_and_gone_on(pair, abi.DRAFT_NONE)
 
 
 @pytest.mark.parametrize("kind", ["twin", "pair"])

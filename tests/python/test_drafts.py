@@ -9,7 +9,7 @@ import gemel
 import numpy as np
 import pytest
 from conftest import tiny_bytes
-from drafting import FEW, FORMS, PROMPT, SAMPLINGS, bits, drafting, set_draft
+from drafting import FEW, FORMS, PROMPT, SAMPLINGS, bits, cut_and_gone_on, drafting, set_draft, with_cache
 from gemel.core import abi
 from gemel.profiling import Profile
 
@@ -77,13 +77,8 @@ def test_other_models(tiny_model: OpenTiny, fields: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("kv_type", ["f32", "f16", "q8_0"])
-def test_every_kind_of_cache(model: gemel.Model, kv_type: Any) -> None:   # noqa: ANN401
-    found = []
-    for draft in (abi.DRAFT_NONE, abi.DRAFT_ALWAYS):
-        with drafting(model, draft), model.session(200, kv_type=kv_type) as session:
-            answer = session.generate(PROMPT, temperature=0.4, seed=3, max_tokens=100, **FEW)
-            found.append((answer.read(), answer.ids, bits(session.logits()), session.save()))
-    assert found[0] == found[1]
+def test_every_kind_of_cache(model: gemel.Model, kv_type: gemel.KvType) -> None:
+    assert with_cache(model, abi.DRAFT_ALWAYS, kv_type, 100) == with_cache(model, abi.DRAFT_NONE, kv_type, 100)
 
 
 def test_it_never_goes_past_a_limit(model: gemel.Model) -> None:
@@ -94,24 +89,7 @@ def test_it_never_goes_past_a_limit(model: gemel.Model) -> None:
 
 
 def test_sessions_that_are_cut_and_go_on(model: gemel.Model) -> None:
-    def walked(draft: int) -> list[object]:
-        found: list[object] = []
-        with drafting(model, draft), model.session(256) as session:
-            for i in range(5):
-                answer = session.generate(PROMPT * (1 + i % 2), temperature=0.3, seed=i, max_tokens=10 + i, **FEW)
-                found.append(answer.read())
-                session.truncate(session.n_past - i)
-                session.append(answer.ids[:3])
-                with session.fork() as fork:
-                    found.append(fork.generate(fork.ids, temperature=0.3, seed=i, max_tokens=20, **FEW).read())
-                saved = session.save()
-                session.generate(session.ids, max_tokens=9, temperature=0, **FEW).read()
-                session.restore(saved)
-                again = session.generate(session.ids, max_tokens=9, temperature=0, **FEW)
-                found.append((again.read(), session.ids, session.save()))
-        return found
-
-    assert walked(abi.DRAFT_ALWAYS) == walked(abi.DRAFT_NONE)
+    assert cut_and_gone_on(model, abi.DRAFT_ALWAYS) == cut_and_gone_on(model, abi.DRAFT_NONE)
 
 
 def test_positions_that_were_given_as_embeddings(model: gemel.Model) -> None:

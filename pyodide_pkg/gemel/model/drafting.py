@@ -6,7 +6,8 @@ The core evaluates drafts and decides how many; this only says to it where they 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,14 +46,8 @@ def check_draft(draft: object) -> None:
 
 def use_opened(model: Opened, draft: Any, open_draft: Callable[[Any], CoreModel]) -> Opened:  # noqa: ANN401
     """Set `draft` of a model that was just opened, and close it if that fails. open_draft: opens a MODEL."""
-    try:
-        if not _is_ready(draft):
-            draft = open_draft(draft)
-            model._own_draft = draft
-        set_draft(model, draft)
-    except BaseException:
-        model.close()
-        raise
+    with _closed_after_an_error(model):
+        _use(model, draft, None if _is_ready(draft) else open_draft(draft))
     return model
 
 
@@ -60,15 +55,24 @@ async def use_opened_async(
     model: Opened, draft: Any, open_draft: Callable[[Any], Awaitable[CoreModel]],  # noqa: ANN401
 ) -> Opened:  # fmt: skip
     """As use_opened."""
+    with _closed_after_an_error(model):
+        _use(model, draft, None if _is_ready(draft) else await open_draft(draft))
+    return model
+
+
+@contextmanager
+def _closed_after_an_error(model: CoreModel) -> Iterator[None]:
     try:
-        if not _is_ready(draft):
-            draft = await open_draft(draft)
-            model._own_draft = draft
-        set_draft(model, draft)
+        yield
     except BaseException:
         model.close()
         raise
-    return model
+
+
+def _use(model: CoreModel, draft: object, own: CoreModel | None) -> None:
+    """Set `draft`, or the model that was opened as that, which is closed with the other."""
+    model._own_draft = own
+    set_draft(model, draft if own is None else own)
 
 
 def _is_ready(draft: object) -> bool:
