@@ -242,9 +242,10 @@ def test_models_that_can_not_draft_are_refused(model: gemel.Model, tiny_model: O
     model.draft = False
     third.draft = draft
     draft.draft   # noqa: B018
+    wrong: Any
     for wrong in (1, None, 0.5):
         with pytest.raises(gemel.ArgumentTypeError, match="draft="):
-            gemel.open(tiny_bytes(), draft=wrong)   # type: ignore[arg-type]
+            gemel.open(tiny_bytes(), draft=wrong)
         with pytest.raises(gemel.ArgumentTypeError, match="draft="):
             model.draft = wrong
     with pytest.raises(gemel.ArgumentError, match="not a file of gemel draft-cache"):

@@ -28,6 +28,7 @@ from .overrides import CHAT_TEMPLATE, Overrides
 from .tool_grammars import ToolGrammars
 
 if TYPE_CHECKING:
+    from ..source.saved import Saved
     from ..text.messages import Ending
     from ..tools.given import ToolLike
 
@@ -78,7 +79,7 @@ class CoreModel(Closing):
         self._finalizer = weakref.finalize(self, _free, self._grammars, handle)
         self._run_lock = threading.Lock()   # held while something computes: the core runs one pass at a time anyway
         self._ends: dict[int, bool] = {}    # id -> is_eog of it, for ids that were drawn
-        self._draft: Any = True   # as it was set
+        self._draft: bool | CoreModel | Saved = True   # as it was set
         self._drafter: CoreModel | None = None      # the model that drafts for this one
         self._drafts_for: CoreModel | None = None   # the model that this one drafts for
         self._own_draft: CoreModel | None = None    # the one that open() opened

@@ -9,13 +9,16 @@ import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from ..core import abi
-from ..core.checks import flag, wrong_type
+from ..core.checks import flag, shown, wrong_type
 from ..core.errors import ArgumentError
 from ..core.library import ERROR_SIZE, Handle, check, pointer_at
 from .core_model import CoreModel
+
+if TYPE_CHECKING:
+    from ..source.saved import Saved
 
 Opened = TypeVar("Opened", bound=CoreModel)
 
@@ -24,7 +27,7 @@ SWITCH = "True, False, an open model, or a file of gemel draft-cache (a path, or
 WANTED = "True, False, a model as gemel.open takes it, or a file of gemel draft-cache (a path, or its bytes)"
 
 
-def is_ngrams(draft: object) -> bool:
+def is_ngrams(draft: object) -> TypeGuard[Saved]:
     """Tell whether a path or bytes are a file of n-grams. Other values are not."""
     if isinstance(draft, bytes | bytearray | memoryview):
         return bytes(memoryview(draft)[: len(MAGIC)]) == MAGIC
@@ -44,7 +47,7 @@ def check_draft(draft: object) -> None:
         raise wrong_type("draft", draft, WANTED)
 
 
-def use_opened(model: Opened, draft: Any, open_draft: Callable[[Any], CoreModel]) -> Opened:  # noqa: ANN401
+def use_opened(model: Opened, draft: object, open_draft: Callable[[Any], CoreModel]) -> Opened:
     """Set `draft` of a model that was just opened, and close it if that fails. open_draft: opens a MODEL."""
     with _closed_after_an_error(model):
         _use(model, draft, None if _is_ready(draft) else open_draft(draft))
@@ -52,8 +55,8 @@ def use_opened(model: Opened, draft: Any, open_draft: Callable[[Any], CoreModel]
 
 
 async def use_opened_async(
-    model: Opened, draft: Any, open_draft: Callable[[Any], Awaitable[CoreModel]],  # noqa: ANN401
-) -> Opened:  # fmt: skip
+    model: Opened, draft: object, open_draft: Callable[[Any], Awaitable[CoreModel]]
+) -> Opened:
     """As use_opened."""
     with _closed_after_an_error(model):
         _use(model, draft, None if _is_ready(draft) else await open_draft(draft))
@@ -86,8 +89,8 @@ def set_draft(model: CoreModel, draft: object) -> None:
     elif is_ngrams(draft):
         _draft_from(model, draft)
     elif isinstance(draft, str | os.PathLike | bytes | bytearray | memoryview):
-        shown = repr(draft) if isinstance(draft, str | os.PathLike) else "these bytes"
-        raise ArgumentError(f"draft: {shown} is not a file of gemel draft-cache: pass such a file, or an open model")
+        what = repr(draft) if isinstance(draft, str | os.PathLike) else "these bytes"
+        raise ArgumentError(f"draft: {what} is not a file of gemel draft-cache: pass such a file, or an open model")
     elif isinstance(draft, bool) or hasattr(draft, "dtype"):
         draft = flag("draft", draft)
         with model._run_lock:   # no pass uses them
@@ -96,7 +99,7 @@ def set_draft(model: CoreModel, draft: object) -> None:
         raise wrong_type("draft", draft, SWITCH)
     with model._handle as address:
         mode = abi.DRAFT_NONE if draft is False else abi.DRAFT_FAST
-        check(model._library, model._library.call("gemel_model_set_draft", address, mode), f"draft={draft}")
+        check(model._library, model._library.call("gemel_model_set_draft", address, mode), f"draft={shown(draft)}")
     model._draft = draft
 
 
@@ -131,7 +134,7 @@ def _draft_by(model: CoreModel, draft: CoreModel) -> None:
         model._drafter, draft._drafts_for = draft, model
 
 
-def _draft_from(model: CoreModel, draft: Any) -> None:  # noqa: ANN401
+def _draft_from(model: CoreModel, draft: Saved) -> None:
     from ..source.saved import read_saved
 
     library, data = model._library, bytes(read_saved(draft, "draft"))

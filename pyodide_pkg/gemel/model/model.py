@@ -76,7 +76,7 @@ class Model(CoreModel):
         super().__init__(library, handle, name, overrides)
 
     @property
-    def draft(self) -> Any:  # noqa: ANN401
+    def draft(self) -> bool | CoreModel | Saved:
         """What generations evaluate ahead, where that is faster: it changes only the time. It can be set at any time.
 
         True: what followed where the end of the context occurred before. An open model of the same vocabulary, or a
@@ -86,7 +86,7 @@ class Model(CoreModel):
         return self._draft
 
     @draft.setter
-    def draft(self, draft: Any) -> None:  # noqa: ANN401
+    def draft(self, draft: bool | CoreModel | Saved) -> None:
         from .drafting import set_draft
 
         set_draft(self, draft)
