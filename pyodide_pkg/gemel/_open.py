@@ -66,6 +66,10 @@ def open(
         return opened
     from .model.drafting import use_opened
 
+    if sys.platform == "emscripten":
+        from .tab.draft_file import with_bytes
+
+        draft = with_bytes(draft)
     return use_opened(
         opened, draft, lambda of: open(of, threads=threads, isa=isa, on_progress=on_progress, cache=cache)
     )
@@ -102,6 +106,10 @@ async def open_async(
         return opened
     from .model.drafting import use_opened_async
 
+    if sys.platform == "emscripten":
+        from .tab.draft_file import with_bytes_async
+
+        draft = await with_bytes_async(draft)
     return await use_opened_async(
         opened, draft, lambda of: open_async(of, threads=threads, isa=isa, on_progress=on_progress, cache=cache)
     )

@@ -89,7 +89,9 @@ async def replace(
     if draft is True:
         return opened
     from .model.drafting import use_opened_async
+    from .tab.draft_file import with_bytes_async
 
+    draft = await with_bytes_async(draft)
     return await use_opened_async(
         opened, draft, lambda of: open_async(of, threads=threads, isa=isa, on_progress=on_progress, cache=cache)
     )

@@ -1,4 +1,4 @@
-"""Two files of API behaviour, behaviour.py and behaviour_many.py, give the same answers on every host.
+"""Files of API behaviour, behaviour.py and those beside it, give the same answers on every host.
 
 Hosts are this machine, Pyodide under node, a tab with the side module, and a tab with the threaded engine.
 """
@@ -13,12 +13,12 @@ from typing import Any
 import gemel
 import pytest
 import tiny
-from browser import behaviour, behaviour_many
+from browser import behaviour, behaviour_drafts, behaviour_many
 from browser.hosts import RELAXED, THREADS, Host
 from conftest import CHATML
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-MODULES = (behaviour, behaviour_many)
+MODULES = (behaviour, behaviour_many, behaviour_drafts)
 MODELS: dict[str, dict[str, Any]] = {
     "chat": {"chat_template": CHATML},
     "spm": {"tokenizer": "spm", "format": "Q8_0", "seed": 2},
@@ -43,7 +43,7 @@ def files() -> dict[str, bytes]:
 LOAD = """
 import importlib.util
 cases = {}
-for name in ("behaviour", "behaviour_many"):
+for name in ("behaviour", "behaviour_many", "behaviour_drafts"):
     spec = importlib.util.spec_from_file_location(name, f"{folder}/{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -23,7 +23,7 @@ OF_CHAT = ("n_ctx", "kv_type", "template", "tools")   # of Model.chat; the other
 OF_TOOLS = ("tool_choice", "parallel_tool_calls", "reasoning_budget")
 IN_PAGE = ("max_rounds", "onCall")   # options of chat that gemel.js keeps
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "load": ("threads", "isa", "prompt", "cache", "overrides", "onProgress", "signal"),
+    "load": ("threads", "isa", "prompt", "cache", "overrides", "draft", "onProgress", "signal"),
     "generate": (*OF_ANSWERS, "special", "n_ctx", "kv_type"),
     "chat": (*OF_ANSWERS, *ENDINGS, *OF_CHAT, *OF_TOOLS, *IN_PAGE, "template_options"),
     "count": ("template", "tools", "template_options", *ENDINGS),

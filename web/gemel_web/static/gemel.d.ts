@@ -37,6 +37,12 @@ export interface LoadOptions {
     isa?: string | null;
     /** false: do not store the download. */
     cache?: boolean | null;
+    /**
+     * What generations evaluate ahead where that is faster, at the same texts: what the context repeats (true, the
+     * default), nothing (false), or beside repeats a smaller model of the same vocabulary or a file of
+     * gemel draft-cache, as bytes or a Blob.
+     */
+    draft?: boolean | ModelSource | null;
 }
 
 /** Facts about the loaded model and the engine that runs it. */

@@ -120,7 +120,8 @@ export class Gemel {
     /** Load a model, and replace the loaded one once the file is found good; resolves to `info`. */
     async load(model, options) {
         const { progress, signal, rest } = loadOptionsOf(options);
-        const source = addressOf(model);
+        const source = addressOf("load", model);
+        if ("draft" in rest && typeof rest.draft !== "boolean") rest.draft = addressOf("load: draft", rest.draft);
         signal?.throwIfAborted();
         this.info = null;
         this.#stopTools();
@@ -376,15 +377,15 @@ function countOf(threads) {
  * The model for Python. Addresses relative to the page become absolute: those with a slash, and names of .gguf files.
  * Other addresses, short names, and files stay unchanged.
  */
-function addressOf(model) {
+function addressOf(where, model) {
     if (model instanceof URL) return model.href;
     if (model instanceof Blob || model instanceof ArrayBuffer || ArrayBuffer.isView(model)) return model;
     const text = typeof model === "string" ? model.trim() : "";
     if (!text)
         throw new TypeError(
-            `load: a model is an address, a short name, a File, a Blob or an array of bytes, not ${shown(model)}`,
+            `${where}: a model is an address, a short name, a File, a Blob or an array of bytes, not ${shown(model)}`,
         );
     if (SCHEME.test(text) || text.startsWith(SHARE)) return text;
     const isRelative = text.includes("/") || FILE.test(text);
-    return isRelative ? absolute("load", text) : text;
+    return isRelative ? absolute(where, text) : text;
 }

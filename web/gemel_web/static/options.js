@@ -10,7 +10,7 @@ const SUBJECTS = {
     delete: "name",
 };
 const IN_PAGE = ["onProgress", "signal"]; // options of load that Python does not get
-const LOAD = [...IN_PAGE, "threads", "isa", "prompt", "cache", "overrides"];
+const LOAD = [...IN_PAGE, "threads", "isa", "prompt", "cache", "overrides", "draft"];
 const CUTOFF = 1 / 3; // how much of a name may differ from the one that was meant
 const BEGINNING = 3; // characters that may stand for a name, if only one name continues them
 const MAX_DEPTH = 100; // of what is searched: it may contain itself

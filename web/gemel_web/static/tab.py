@@ -76,6 +76,13 @@ def options_of(given: Any, call: str) -> dict[str, Any]:  # noqa: ANN401
     return options
 
 
+def draft_of(given: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Take the option `draft` out of those of a load: it may be what only JavaScript has, such as a File."""
+    draft = getattr(given, "draft", None)
+    given.draft = None
+    return {} if draft is None else {"draft": draft}
+
+
 def model_of(given: Any) -> Any:  # noqa: ANN401
     """Return a model as gemel.open_async takes it. An error for a text that is neither an address nor a short name."""
     if not isinstance(given, str) or given in gemel.NAMES or ":" in given or "\\" in given:
@@ -205,6 +212,8 @@ class Call:
             nonlocal due
             now = time.monotonic()
             start, first = begun.setdefault(stage, (now, done))
+            if done < first:   # another file: a draft's
+                start, first = begun[stage] = (now, done)
             if now < due and done < total:
                 return
             due = now + PACE
@@ -301,7 +310,8 @@ class Tab:
                 raise TypeError(f"{name}: its first parameter, {SUBJECTS[name]}, is null or undefined")
             if name in SUBJECTS:
                 calls.check_subject(name, SUBJECTS[name], subject, kind_of(message.subject))
-            options = options_of(message.options, name)
+            options = draft_of(message.options) if name == "load" else {}
+            options |= options_of(message.options, name)
             if name != "load":   # load checks its own: it ends what came before in any case
                 calls.check_options(name, options, lambda option: calls.reads(self._model, option, options))
             work = self._methods[name](call, subject, options)
@@ -360,6 +370,8 @@ class Tab:
             await asyncio.shield(left)
             calls.check_options("load", options)
             source = model_of(model)
+            if "draft" in options:
+                options["draft"] = model_of(options["draft"])
             how: dict[str, Any] = {"threads": self._threads, "on_progress": call.progress(), **options}
             if self._before is None:
                 opened = await gemel.open_async(source, **how)

@@ -1,0 +1,25 @@
+"""A file of n-grams that JavaScript holds, as bytes; what else may draft stays as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..model.drafting import MAGIC, is_ngrams
+from .blobs import ArraySource, BlobSource, is_array, is_blob
+
+
+def with_bytes(draft: Any) -> Any:  # noqa: ANN401
+    """Return the bytes of an array or Blob that is a file of n-grams; a Blob only in a worker. Else `draft`."""
+    if not is_array(draft) and not is_blob(draft):
+        return draft
+    source = ArraySource(draft) if is_array(draft) else BlobSource(draft)
+    begins = source.read(0, len(MAGIC)).to_bytes()
+    return source.read(0, source.size).to_bytes() if is_ngrams(begins) else draft
+
+
+async def with_bytes_async(draft: Any) -> Any:  # noqa: ANN401
+    """As with_bytes; a Blob in any thread."""
+    if not is_blob(draft):
+        return with_bytes(draft)
+    begins = (await draft.slice(0, len(MAGIC)).arrayBuffer()).to_bytes()
+    return (await draft.arrayBuffer()).to_bytes() if is_ngrams(begins) else draft
