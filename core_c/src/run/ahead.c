@@ -168,7 +168,7 @@ int ahead_add(gemel_session *s, gemel_sampler *sampler, row *rows, int n, int ro
     ahead *a = &s->ahead;
     int max = most(s, n, room);
     ahead_forget(s);
-    a->drafter.n_drawn = n > 1 ? 1 : a->drafter.n_drawn + 1;
+    drafter_count(&a->drafter, n > 1, 1);
     if (max < 1 || !sampler || sampler_is_mask_only(sampler)) return 0;
     choose(s, &(asked_ahead){.sampler = sampler, .rows = rows, .n = n, .all = s->m->n_batch - room, .max = max});
     int found = a->now.n;
@@ -227,7 +227,7 @@ int ahead_take(gemel_session *s, int32_t id) {
     s->peak = a->peaks[a->at];
     if (s->states.n) states_take(&s->states, a->states[a->at], 0);
     a->states[a->at++] = NULL;
-    a->drafter.n_drawn++;
+    drafter_count(&a->drafter, 0, a->source == GEMEL_SOURCE_MODEL);
     atomic_fetch_add(&a->n_taken[a->source], 1);
     session_count(s, &id, 1, &r);
     return 1;

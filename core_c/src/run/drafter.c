@@ -14,6 +14,8 @@
 enum {
     FEW = AHEAD_MAX + 1,   // ids that it lacks where it followed so far, at most
     LIKELY_LEFT = 128,     // ids that an answer is taken to go on for, at least
+    SEEN_FIRST = 12,       // ids of an answer after which it is decided to evaluate a prompt
+    RECENT = 16,           // ids that `left` is about
 };
 
 void drafter_drop(gemel_session *s) {
@@ -34,6 +36,12 @@ void drafter_share(gemel_session *to, const gemel_session *from, int n_past) {
     if (!own) return;
     int n = gemel_session_keeps(own, n_past < own->n_past ? n_past : own->n_past);
     (void)gemel_session_fork(own, n, &to->ahead.drafter.s);   // without memory it begins again
+}
+
+void drafter_count(drafter *d, int is_first, int is_left) {
+    if (is_first) d->n_drawn = 0, d->left = 1;
+    d->n_drawn++;
+    d->left += ((is_left ? 1.0f : 0.0f) - d->left) / RECENT;
 }
 
 // ---- Following the session --------------------------------------------------------------------------------------
@@ -98,7 +106,9 @@ static int pays(const gemel_session *s, const gemel_model *draft, const asked_ah
     int best = draft_best(&s->m->costs, a->all, chance, a->max, 0, each, &speed);
     if (!best || speed <= before * LEAST_GAIN) return 0;
     if (n <= FEW) return 1;   // it followed so far
-    int left = s->ahead.drafter.n_drawn > LIKELY_LEFT ? s->ahead.drafter.n_drawn : LIKELY_LEFT;
+    const drafter *d = &s->ahead.drafter;
+    if (d->n_drawn < SEEN_FIRST) return 0;
+    double left = d->left * (d->n_drawn > LIKELY_LEFT ? d->n_drawn : LIKELY_LEFT);
     return time_of_rows(s, draft, n) < left * a->all * (1 / before - 1 / speed);
 }
 

@@ -29,6 +29,7 @@ typedef struct drafter {   // a draft model's part in this session
     sampler_place place;   // the sampler's, while ids are drafted
     float *logits;         // [n_vocab], where the draft has fewer ids; NULL before
     int n_drawn;           // ids since the last prompt
+    float left;            // share of the last of these that no other source had proposed, 0..1
 } drafter;
 
 typedef struct ahead {
@@ -124,6 +125,7 @@ static inline int32_t asked_id(const gemel_session *s, const asked_ahead *a, int
 }
 void drafter_propose(gemel_session *s, const asked_ahead *a, proposal *p);
 void drafter_note(gemel_session *s, int kind, int is_drawn);
-void drafter_cut(gemel_session *s, int n_past);   // free what the cache has of later ids
+void drafter_count(drafter *d, int is_first, int is_left);   // an id was drawn, see `left`
+void drafter_cut(gemel_session *s, int n_past);              // free what the cache has of later ids
 void drafter_share(gemel_session *to, const gemel_session *from, int n_past);
 void drafter_drop(gemel_session *s);
