@@ -20,6 +20,7 @@ class Golden(NamedTuple):
     rope: dict[str, Any] = {}  # noqa: RUF012
     n_ids: int = 48
     n_ctx: int = 256
+    exact_angles: bool = False  # RoPE's are float64 in transformers, too: its float32 ones can move logits by 1.3e-5
 
 
 BASE: Fields = {
@@ -364,6 +365,9 @@ FALCON_H1 = {
     "plain": Golden({"ssm_norm": False, "seed": 9500}),
     "odd sizes, normed": Golden({**ODD, "taps": 4, "ssm_heads": 12, "ssm_groups": 3, "ssm_state": 13, "seed": 9501}),
     "no biases of taps": Golden({"ssm_bias": False, "n_head_kv": 1, "seed": 9502}),
+    "2,000 tokens": Golden(
+        {"n_ctx": 2048, "ssm_groups": 2, "seed": 9503}, n_ids=2000, n_ctx=2048, exact_angles=True
+    ),
 }
 GRANITE_HYBRID = {
     "plain": Golden({"n_layer": 3, "kv": NO_ROPE, "seed": 9600}),
@@ -373,6 +377,7 @@ GRANITE_HYBRID = {
         "n_layer": 3, "kv": NO_ROPE, "seed": 9602,
         "experts": {"n": 6, "n_used": 2, "shared": True, "shared_width": 40, "says_shared": True},
     }),
+    "2,000 tokens": Golden({"n_ctx": 2048, "kv": NO_ROPE, "ssm_groups": 2, "seed": 9604}, n_ids=2000, n_ctx=2048),
 }
 NEMOTRON_H = {
     "plain": Golden({"n_layer": 4, "ssm_groups": 2, "seed": 9700}),
@@ -383,6 +388,7 @@ NEMOTRON_H = {
             "nemotron_h.attention.layer_norm_rms_epsilon",
         ],
     }),
+    "2,000 tokens": Golden({"n_ctx": 2048, "n_layer": 3, "ssm_groups": 2, "seed": 9703}, n_ids=2000, n_ctx=2048),
 }
 SHARING: Fields = {"n_layer": 6, "window": 9, "window_pattern": [True, False, True, False, True, False]}
 GEMMA4 = {

@@ -25,10 +25,25 @@ from golden import cases, families
 from golden_files import IDS, N_VOCAB, Case
 
 
+def take_exact_angles(model: torch.nn.Module, t: tiny.TinyModel) -> None:
+    """Let RoPE compute its angles in float64, from frequencies that are not rounded."""
+    freqs = torch.tensor(t.rope_base ** (-np.arange(0, t.rotated, 2) / t.rotated))
+
+    def angles(x: torch.Tensor, position_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        turns = position_ids[..., None].double() * freqs
+        both = torch.cat([turns, turns], dim=-1)
+        return both.cos().to(x.dtype), both.sin().to(x.dtype)
+
+    (rope,) = (module for module in model.modules() if hasattr(module, "inv_freq"))
+    rope.forward = angles
+
+
 def case_of(golden: cases.Golden) -> Case:
     t = tiny.TinyModel(**golden.fields)
     with torch.no_grad():
         model, ids = families.model_of(t, golden.rope), torch.tensor([IDS[: golden.n_ids]])
+        if golden.exact_angles:
+            take_exact_angles(model, t)
         # MPNet's class counts positions from its padding token's id on; files have them from 0 on.
         more = {"position_ids": torch.arange(golden.n_ids)[None]} if t.arch == "mpnet" else {}
         out = model(ids, **more)
