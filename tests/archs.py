@@ -17,8 +17,8 @@ class Arch:
     rope: str  # NORM: pairs (2i, 2i + 1); NEOX: pairs (i, i + n_rot / 2); NONE: nothing is rotated
     norm: str  # RMS, LAYER
     act: str  # SILU, GELU (by erf), GELU_TANH, RELU2, XIELU, CLAMPED
-    mixer: str  # ATTENTION, MLA, MAMBA, MAMBA2, BOTH: attention beside Mamba-2
-    ffn: str  # GATED: act(gate) * up; PLAIN: act(up); NONE
+    mixer: str  # ATTENTION, MLA, MAMBA, MAMBA2, BOTH: attention beside Mamba-2; RWKV
+    ffn: str  # GATED: act(gate) * up; PLAIN: act(up); CHANNEL: of a mix with the row before; NONE
     properties: str = "0"  # X: files must have the tensor, or it is done; MAY_X: files may have the tensor or the key
 
     def has(self, name: str) -> bool:
@@ -124,6 +124,8 @@ _ROWS = (
          f"MAMBA | MAY_CONV_BIAS | GROUP_NORM | {ANY_BIASES} | ONE_HALF | LAYER_EPSILON"),
     Arch("mpnet",      "NONE", "LAYER", "GELU",      "ATTENTION", "PLAIN",
          f"{BERT} | POSITIONS | REL_BIAS".replace(" | TOKEN_TYPES", "")),
+    Arch("rwkv7",      "NONE", "LAYER", "RELU2",     "RWKV",      "CHANNEL", "NORM_BIAS | EMBD_NORM | TIME_NORM"),
+    Arch("arwkv7",     "NONE", "RMS",   "SILU",      "RWKV",      "GATED", "MAY_TIME_NORM"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}

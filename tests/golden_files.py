@@ -17,6 +17,7 @@ import tiny
 from gguf_file import F32
 
 FOLDER = Path(__file__).parent / "golden"
+ONLY_LLAMA_CPP = ("arwkv7",)  # no other implementation is known that runs without a GPU
 N_VOCAB = 323
 IDS = [(31 * i * i + 7 * i + 3) % N_VOCAB for i in range(2000)]
 
@@ -38,6 +39,11 @@ class Case:
         pairs, tensors = tiny.described(tiny.TinyModel(**self.fields))
         assert checksum(tensors) == self.weights, "tiny.py makes other weights than when the golden file was made"
         return tiny.write_gguf(None, pairs, tensors)
+
+
+def path_of(arch: str) -> Path:
+    """Return where an architecture's cases are."""
+    return FOLDER / ("llama_cpp" if arch in ONLY_LLAMA_CPP else "") / f"{arch}.json"
 
 
 def checksum(tensors: list[tiny.Tensor]) -> str:

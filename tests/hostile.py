@@ -163,6 +163,8 @@ ARCHS: dict[str, dict[str, Any]] = {
         "kv": [("granitehybrid.rope.scaling.finetuned", "bool", True)],
     },
     "nemotron_h": {"arch": "nemotron_h", "n_layer": 3, "ssm_heads": 4, "ssm_state": 4},
+    "rwkv7": {"arch": "rwkv7", "n_layer": 2, "kv": [("rwkv7.token_shift_count", "u32", 2)]},
+    "arwkv7": {"arch": "arwkv7", "n_layer": 2},
     "bert": {
         "arch": "bert", "n_layer": 2, "tokenizer": "bert", "scores": 1,
         "kv": [("bert.classifier.output_labels", "string[]", ["x"])],

@@ -385,6 +385,20 @@ MAMBA = {
 }
 
 
+RWKV = {
+    "mixes of other parts": changed("time_mix_lerp_fused.weight", lambda w: np.roll(w, 1, 0)),
+    "no bias of decays": changed("time_mix_w0.weight", np.zeros_like),
+    "no bias of rates": changed("time_mix_a0.weight", np.zeros_like),
+    "no values of layer 0": changed("time_mix_v0.weight", lambda b: b - np.float32(30)),
+    "keys are read as they are": changed("time_mix_k_k.weight", np.ones_like),
+    "keys are written as they are": changed("time_mix_k_a.weight", np.zeros_like),
+    "no own value": changed("time_mix_r_k.weight", np.zeros_like),
+    "another gate": changed("time_mix_g2.weight", lambda w: w * np.float32(1.02)),
+    "no bias of heads": changed("time_mix_ln.bias", np.zeros_like),
+    "the layers' epsilon of heads": number("head_eps", 1e-5),
+}
+
+
 def no_tensor(name: str) -> Mistake:
     """Forget a tensor of layer 1."""
 

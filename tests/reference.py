@@ -45,6 +45,7 @@ from reference_math import (
 )
 from reference_recurrent import Delta, Mamba, Rule, delta_net, delta_rule, mamba, mamba2, short_conv
 from reference_rope import Rope, rope, rope_table
+from reference_rwkv import TimeMix, channel_mix, time_mix
 
 __all__ = [
     "Cap",
@@ -134,6 +135,8 @@ class Reference:
         self.n_per_layer = int(self._number("embedding_length_per_layer_input", 0))
         self.types: list[int] = []  # of the positions of a text; empty: all are 0
         self.own: F32 | None = None  # embeddings that layers have for themselves: [n][n_layer][n_per_layer]
+        self.head_eps = 64e-5  # of RWKV-7's norms of heads
+        self.first: F32 | None = None  # of RWKV-7: what layer 0 has as values, [n][n_embd]
         self.made: dict[int, tuple[F32, F32]] = {}  # keys and values of layers, for those that share them
         self.late_norm = self.arch in HUNYUAN  # q and k are normed after RoPE
         # The same without weights, in layers with RoPE.
@@ -413,6 +416,8 @@ class Reference:
 
     def _norms(self, il: int) -> tuple[str, str]:
         """Return the names of the norms that attention and feed-forward read x by; "": they read x itself."""
+        if self.row.mixer == "RWKV":
+            return "attn_norm", "attn_norm_2"
         if self.row.has("NORM_AFTER") or self.row.has("STREAM_NORM"):
             return "", ""
         if self.row.has("FFN_NORM_POST"):
@@ -444,6 +449,8 @@ class Reference:
         if self.row.has("ONE_HALF") and f"{blk}ffn_up.weight" in self.tensors:
             return Steps(attn_in, attn_in, attn_in, self._added(il, x, "", self._dense(il, attn_in)))
         mixer_out = "attn_output"
+        if self.row.mixer == "RWKV":
+            return self._rwkv(il, x, attn_in)
         if self.has_delta(il):
             attn_out, mixer_out = self._delta(il, attn_in), "ssm_out"
         elif f"{blk}ssm_in.weight" in self.tensors and self.row.mixer != "BOTH":
@@ -478,6 +485,15 @@ class Reference:
             out = self._added(il, out, "post_norm", self._linear(blk + "proj", own))
         scale = self.tensors.get(f"{blk}layer_output_scale.weight")
         return Steps(attn_in, attn_out, ffn_in, out if scale is None else out * scale.floats())
+
+    def _rwkv(self, il: int, x: F32, attn_in: F32) -> Steps:
+        """Return what a layer of RWKV-7 makes of x; layer 0's values are for all."""
+        spec = TimeMix(self.tensors, f"blk.{il}", int(self._number("wkv.head_size")), self.head_eps)
+        attn_out, self.first = time_mix(spec, attn_in, self.first if il else None)
+        mid = x + spec.linear("time_mix_output", attn_out)
+        ffn_in = self.norm(f"blk.{il}.{'attn_norm_2' if self.row.ffn == 'CHANNEL' else 'ffn_norm'}", mid)
+        out = channel_mix(spec, self.acts[il], ffn_in) if self.row.ffn == "CHANNEL" else self._dense(il, ffn_in)
+        return Steps(attn_in, attn_out, ffn_in, mid + out)
 
     def _mamba(self, il: int, x: F32) -> F32:
         """Return what a selective state space makes of x, before ssm_out: [n][n_inner]."""

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import tiny_experts
 import tiny_mamba
+import tiny_rwkv
 from gguf_writer import (
     BLOCKS,
     COMPUTED,
@@ -156,7 +157,7 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
         labels = ["yes", "no", *(f"label {i}" for i in range(2, t.scores))]
         pairs.append((f"{t.arch}.classifier.output_labels", "string[]", labels[: t.scores]))
     scaling = _rope_scaling(t) if t.row.rope != "NONE" else []
-    return pairs + scaling + _windows(t) + _factors(t) + tiny_experts.keys(t) + tiny_mamba.keys(t)
+    return pairs + scaling + _windows(t) + _factors(t) + tiny_experts.keys(t) + tiny_mamba.keys(t) + tiny_rwkv.keys(t)
 
 
 def _sizes_of_halves(t: TinyModel) -> list[Pair]:
@@ -167,6 +168,8 @@ def _sizes_of_halves(t: TinyModel) -> list[Pair]:
 
     if t.row.ffn == "NONE":
         return [per_layer("feed_forward_length", 0), per_layer("attention.head_count", 0)]
+    if t.row.mixer == "RWKV":
+        return [per_layer("feed_forward_length", t.n_ff)]
     differ = t.wide_shared or t.row.has("ONE_HALF")
     return [
         per_layer("feed_forward_length", [t.ff_of(il) for il in range(t.n_layer)] if differ else t.n_ff),
@@ -281,7 +284,8 @@ def _format_of(t: TinyModel, name: str) -> str:
     stem = name.removesuffix(".weight")
     formats = t.formats or {}
     last = stem.rsplit(".", 1)[-1]
-    return formats.get(stem, formats.get(last, "F32" if last == "ffn_gate_inp" else t.format))
+    absent = "F16" if last in tiny_rwkv.LOW and t.format != "F32" else t.format
+    return formats.get(stem, formats.get(last, "F32" if last == "ffn_gate_inp" else absent))
 
 
 class _Weights:
@@ -404,6 +408,10 @@ def _sizes(t: TinyModel, il: int) -> dict[str, tuple[int, int]]:
     mixer = t.mixer_of(il)
     if mixer == "CONV":
         attention = {"shortconv.in_proj": (t.n_embd, 3 * t.n_embd), "shortconv.out_proj": (t.n_embd, t.n_embd)}
+    if mixer == "RWKV":
+        attention = tiny_rwkv.sizes(t, il)
+        if t.row.ffn == "CHANNEL":
+            return attention
     if mixer in ("MAMBA", "MAMBA2", "NONE"):
         attention = {}
     if mixer in ("MAMBA", "MAMBA2", "BOTH"):
@@ -475,6 +483,7 @@ def _norms(t: TinyModel) -> tuple[list[str], list[str], list[str]]:
     one = any(t.row.has(name) for name in ("ONE_NORM", "ONE_HALF", "FALCON_NORMS"))
     one = one or (t.row.has("MAY_ONE_NORM") and bool(t.is_parallel))
     second = "post_attention_norm" if t.row.has("FFN_NORM_POST") else "ffn_norm"
+    second = "attn_norm_2" if t.row.ffn == "CHANNEL" else second
     first = ["attn_norm", "attn_norm_2"] if t.row.has("FALCON_NORMS") and t.two_norms else ["attn_norm"]
     return first, [] if one else [second], after
 
@@ -498,6 +507,8 @@ def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
             out += _delta_vectors(t, blk, weights)
         if name == "ssm_in":
             out += tiny_mamba.tensors(t, il, weights)
+        if name == "time_mix_key":
+            out += tiny_rwkv.tensors(t, il, weights)
         if name == t.mixer_out(il):
             kind = "" if t.row.has("FFN_NORM_STEM") else ".weight"
             out += [weights.norm(f"{blk}.{norm}{kind}") for norm in between]

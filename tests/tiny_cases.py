@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import tiny
+import tiny_rwkv
 from archs import DECODERS, ENCODERS
 
 Fields = dict[str, Any]
@@ -237,6 +238,19 @@ _MORE: dict[str, dict[str, Fields]] = {
             **ALL, "n_layer": 5, "n_head_kv": (0, 0, 2, 0, 0), "n_ff": (96, 0, 0, 64, 32), "ssm_heads": 2,
             "head_dim": 24,
         },
+    },
+    "rwkv7": {
+        "odd sizes, tied": {**ODD, "head_size": 12, "ranks": (7, 1, 33, 70), "n_layer": 3, "tied": True},
+        "wide heads": {"n_embd": 128, "head_size": 64, "ranks": (32, 8, 12, 64)},
+        "one head, coded low ranks": {
+            "head_size": 64, "ranks": (32, 64, 96, 32),
+            "formats": dict.fromkeys(tiny_rwkv.LOW, "Q8_0") | {"time_mix_value": "F16", "time_mix_output": "F32"},
+        },
+        "heads of one channel": {"n_embd": 32, "head_size": 1, "n_layer": 2},
+    },
+    "arwkv7": {
+        "odd sizes, no gate": {**ODD, "head_size": 20, "ranks": (7, 3, 9, 0), "n_layer": 3},
+        "no norm of heads, fused": {"time_norm": False, "fused": FUSED, "tied": True},
     },
     "olmo": {"odd sizes, tied": {**ODD, "tied": True}, "clamped, fused": {"clamp": 1.5, "fused": FUSED}},
 }  # fmt: skip

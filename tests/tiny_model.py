@@ -113,6 +113,9 @@ class TinyModel:
     ssm_normed: bool = False  # of Mamba-1: steps, and what goes in and out of states
     ssm_norm: bool = True  # where the architecture allows it
     ssm_bias: bool = True  # of convolutions, likewise
+    head_size: int = 16  # of RWKV-7
+    ranks: tuple[int, int, int, int] = (16, 8, 12, 20)  # between its matrices: of decay, rate, mix, gate; gate 0: none
+    time_norm: bool = True  # where the architecture allows it
     kv_rank: int = 64  # of latent attention
     q_rank: int = 0  # 0: queries have one matrix
     v_dim: int | None = None  # of a head of latent attention; None: 2 * n_embd / n_head
@@ -194,7 +197,7 @@ class TinyModel:
         return 2 * self.n_embd if self.ssm_inner is None else self.ssm_inner
 
     def mixer_of(self, il: int) -> str:
-        """Return what joins positions in a layer: ATTENTION, MLA, CONV, DELTA, MAMBA, MAMBA2, BOTH, NONE."""
+        """Return what joins positions in a layer: ATTENTION, MLA, CONV, DELTA, MAMBA, MAMBA2, BOTH, RWKV, NONE."""
         if self.has_delta(il):
             return "DELTA"
         if self.row.has("ONE_HALF") and self.has_ffn(il):
@@ -205,7 +208,8 @@ class TinyModel:
 
     def mixer_out(self, il: int) -> str:
         """Return the name of the last of a mixer's matrices."""
-        names = {"CONV": "shortconv.out_proj", "ATTENTION": "attn_output", "MLA": "attn_output"}
+        names = {"CONV": "shortconv.out_proj", "ATTENTION": "attn_output", "MLA": "attn_output",
+                 "RWKV": "time_mix_output"}  # fmt: skip
         return names.get(self.mixer_of(il), "ssm_out")
 
     def has_ffn(self, il: int) -> bool:

@@ -1,5 +1,6 @@
 // Kernels of recurrent layers: every usable instruction set against the formulas of docs/bits.md, to the bit.
 #include "kernel_checks.h"
+#include "fmath.h"
 
 enum { MOST = 80, TAPS = 5, ROWS = 4, AHEAD = 3 };   // AHEAD: channels of the state beside those that are computed
 
@@ -292,8 +293,128 @@ static void what_mamba_makes_of_inf_is_said_on_every_isa(void) {
     memory_free(numbers), memory_free(out);
 }
 
+// ---- RWKV-7 --------------------------------------------------------------------------------------------------------
+
+enum { HEAD_MOST = 80, ROWS_OF_HEAD = 13 };
+
+static float sigmoid_of(float x) { return 1 / (1 + exp_of(0 - x)); }
+
+// Its norms are the scalar kernel's, which check_vector holds to their formulas.
+static void wkv_by_definition(const wkv_step *s, float *after, float *y) {
+    const kernels *k = isa_at(0)->k;
+    const int n = s->n;
+    float decay[HEAD_MOST], key[HEAD_MOST], v[HEAD_MOST], at[HEAD_MOST], less[HEAD_MOST], own[32] = {0}, sum = 0;
+    for (int i = 0; i < n; i++) {
+        float rate = sigmoid_of(s->rate[i]), some = s->k[i] * s->k_a[i], moved = rate * some - some;
+        decay[i] = exp_of(sigmoid_of(s->decay[i]) * -0.606531f);
+        key[i] = s->k[i] + moved, v[i] = s->v[i], at[i] = s->k[i] * s->k_k[i], less[i] = rate;
+        if (s->mix) v[i] = v[i] + (s->first[i] - v[i]) * sigmoid_of(s->mix[i]);
+    }
+    k->norm[NORM_RMS](at, NULL, NULL, n, 1e-24f / (float)n, at);
+    for (int i = 0; i < n; i++) {
+        at[i] = at[i] * (float)(1 / fm_sqrt((double)n)), less[i] = at[i] * less[i];
+        float part = key[i] * s->r[i] * s->r_k[i];
+        own[i % 32] = own[i % 32] + part;   // two chains of 16 lanes, folded by halves
+    }
+    for (int step = 16; step; step /= 2)
+        for (int i = 0; i < step; i++) own[i] = own[i] + own[i + step];
+    for (int i = 0; i < n; i++) {
+        float read = 0;
+        sum = 0;
+        for (int j = 0; j < n; j++) read = read + s->before[j * n + i] * at[j];
+        for (int j = 0; j < n; j++) {
+            float kept = s->before[j * n + i] * decay[j] + v[i] * key[j];
+            after[j * n + i] = kept - read * less[j];
+            sum = sum + after[j * n + i] * s->r[j];
+        }
+        y[i] = sum;
+    }
+    if (s->norm_w) k->norm[NORM_LAYER](y, s->norm_w, s->norm_b, n, 64e-5f, y);
+    for (int i = 0; i < n; i++) {
+        y[i] = y[i] + v[i] * own[0];
+        if (s->gate) y[i] = y[i] * s->gate[i];
+    }
+}
+
+static wkv_step step_of(int n, const float *x) {
+    wkv_step s = {.n = n};
+    const float **rows[ROWS_OF_HEAD] = {&s.r,    &s.k,   &s.v,   &s.decay, &s.rate,   &s.mix,   &s.first,
+                                        &s.gate, &s.k_k, &s.k_a, &s.r_k,   &s.norm_w, &s.norm_b};
+    for (int i = 0; i < ROWS_OF_HEAD; i++) *rows[i] = x + i * HEAD_MOST;
+    s.before = x + ROWS_OF_HEAD * HEAD_MOST;
+    return s;
+}
+
+static void check_wkv(int n, int parts, const float *x) {
+    static float want[HEAD_MOST * HEAD_MOST], got[HEAD_MOST * HEAD_MOST + 1];
+    const size_t size = sizeof(float) * (size_t)(n * n);
+    for (int isa = 0; isa < isa_count(); isa++)
+        for (int in_place = 0; in_place < 2 && usable(isa); in_place++) {
+            float y[HEAD_MOST + 1] = {0}, out[HEAD_MOST + 1] = {0};
+            wkv_step s = step_of(n, x);
+            if (!(parts & 1)) s.mix = s.first = NULL;
+            if (!(parts & 2)) s.gate = NULL;
+            if (!(parts & 4)) s.norm_w = s.norm_b = NULL;
+            y[n] = out[n] = got[n * n] = 7;
+            wkv_by_definition(&s, want, y);
+            if (in_place) memcpy(got, s.before, size);
+            if (in_place) s.before = got;
+            s.after = got, s.y = out;
+            CHECK_EQ_INT(usable(isa)->wkv(&s), 1);
+            same(usable(isa)->name, "a step of RWKV-7", y, out, sizeof y);
+            same(usable(isa)->name, "its state", want, got, size);
+            CHECK_EQ_INT((int)got[n * n], 7);
+        }
+}
+
+static void steps_of_rwkv_are_the_definition_on_every_isa(void) {
+    static const int sizes[] = {1, 3, 8, 12, 15, 16, 17, 33, 48, 64, 77, 80};
+    seed = 10;
+    float *x = random_floats(ROWS_OF_HEAD * HEAD_MOST + HEAD_MOST * HEAD_MOST);
+    for (int i = 0; i < (int)(sizeof sizes / sizeof *sizes); i++)
+        for (int parts = 0; parts < 8; parts++) check_wkv(sizes[i], parts, x);
+    memory_free(x);
+}
+
+static void what_rwkv_makes_of_inf_is_said_on_every_isa(void) {
+    static const float odd[] = {__builtin_inff(), -__builtin_inff(), __builtin_nanf("")};
+    static float after[HEAD_MOST * HEAD_MOST];
+    seed = 11;
+    float *x = random_floats(ROWS_OF_HEAD * HEAD_MOST + HEAD_MOST * HEAD_MOST), y[HEAD_MOST];
+    for (int isa = 0; isa < isa_count(); isa++)
+        for (int i = 0; i < 8 * 3 && usable(isa); i++) {   // r, k, v, decay, rate, mix, first, gate
+            float *at = x + i / 3 * HEAD_MOST + 11, kept = *at;
+            wkv_step s = step_of(21, x);
+            s.after = after, s.y = y;
+            *at = odd[i % 3];
+            CHECK_EQ_INT(usable(isa)->wkv(&s), 0);
+            *at = kept;
+            CHECK_EQ_INT(usable(isa)->wkv(&s), 1);
+        }
+    memory_free(x);
+}
+
+static void mixes_are_the_definition_on_every_isa(void) {
+    seed = 12;
+    float *x = random_floats(3 * MOST), want[MOST + 1], got[MOST + 1];
+    for (int isa = 0; isa < isa_count(); isa++)
+        for (int n = 1; n <= MOST && usable(isa); n++) {
+            for (int i = 0; i < n; i++) {
+                float far = (x[MOST + i] - x[i]) * x[2 * MOST + i];
+                want[i] = x[i] + far;
+            }
+            want[n] = got[n] = 7;
+            usable(isa)->lerp(x, x + MOST, x + 2 * MOST, n, got);
+            same(usable(isa)->name, "a mix", want, got, sizeof *want * (size_t)(n + 1));
+        }
+    memory_free(x);
+}
+
 int main(int argc, char **argv) {
     static const check table[] = {
+        CHECK_ENTRY(steps_of_rwkv_are_the_definition_on_every_isa),
+        CHECK_ENTRY(what_rwkv_makes_of_inf_is_said_on_every_isa),
+        CHECK_ENTRY(mixes_are_the_definition_on_every_isa),
         CHECK_ENTRY(short_convolutions_are_the_definition_on_every_isa),
         CHECK_ENTRY(a_convolution_may_have_no_gates_on_any_isa),
         CHECK_ENTRY(delta_rules_are_the_definition_on_every_isa),

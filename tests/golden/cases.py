@@ -360,6 +360,19 @@ MAMBA2 = {
     "wide heads": Golden({"taps": 2, "ssm_heads": 2, "ssm_groups": 2, "ssm_state": 64, "seed": 9202}),
     "2,000 tokens": Golden({"seed": 9203, "n_ctx": 2048}, n_ids=2000, n_ctx=2048),
 }
+ODD_RWKV: Fields = {"n_embd": 60, "n_ff": 77, "head_size": 12}
+RWKV7 = {
+    "plain": Golden({"n_layer": 3, "seed": 9700}),
+    "odd sizes": Golden({**ODD_RWKV, "ranks": [7, 3, 33, 70], "seed": 9701}),
+    "wide heads": Golden({"n_embd": 128, "head_size": 64, "ranks": [32, 24, 8, 48], "n_layer": 3, "seed": 9702}),
+    "2,000 tokens": Golden({"head_size": 64, "seed": 9703, "n_ctx": 2048}, n_ids=2000, n_ctx=2048),
+}
+ARWKV7 = {
+    "plain": Golden({"n_layer": 3, "head_size": 64, "seed": 9710}),
+    "no gate": Golden({"n_embd": 128, "n_ff": 77, "head_size": 64, "ranks": [7, 1, 33, 0], "seed": 9711}),
+    "no norm of heads": Golden({"head_size": 64, "time_norm": False, "n_layer": 3, "seed": 9712}),
+    "2,000 tokens": Golden({"head_size": 64, "seed": 9713, "n_ctx": 2048}, n_ids=2000, n_ctx=2048),
+}
 NO_ROPE = [["granitehybrid.rope.scaling.finetuned", "bool", False]]
 FALCON_H1 = {
     "plain": Golden({"ssm_norm": False, "seed": 9500}),
@@ -539,6 +552,7 @@ OF: dict[str, dict[str, Golden]] = {
     },
     "mamba": MAMBA,
     "mamba2": MAMBA2,
+    "rwkv7": RWKV7, "arwkv7": ARWKV7,
     "falcon-h1": FALCON_H1,
     "granitehybrid": GRANITE_HYBRID,
     "nemotron_h": NEMOTRON_H,

@@ -52,6 +52,9 @@ OF: dict[str, dict[str, Fields]] = {
     "granitehybrid": {"plain": {}, "RoPE, tied": {}, "experts": {}},
     "nemotron_h": {"epsilon of LayerNorms, tied": {}},
     "mamba2": {"plain": {}, "odd sizes, three groups": {}, "wide heads": {}, "2,000 tokens": {}},
+    # Heads of fewer channels make its kernel write past their end.
+    "rwkv7": {"plain": {"head_size": 64}, "wide heads": {}, "2,000 tokens": {}},
+    "arwkv7": {"plain": {}, "no gate": {}, "no norm of heads": {}, "2,000 tokens": {}},
     "lfm2": {"plain": {}, "odd sizes": {}, "attention first and last": {}},
     "lfm2moe": {"plain": {}, "many experts, tied": {}},
     # Of all lengths, llama.cpp adds the norms' epsilon; values are as long as keys.

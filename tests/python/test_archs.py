@@ -6,11 +6,11 @@ import re
 from dataclasses import astuple, fields
 
 import building
+import golden_files
 import pytest
 from archs import ARCHS, Arch
 
 TABLE = building.ROOT / "core_c" / "src" / "arch" / "archs.def"
-GOLDEN = building.ROOT / "tests" / "golden"
 
 
 def core_rows() -> dict[str, Arch]:
@@ -42,4 +42,4 @@ def test_no_two_properties_are_one_bit() -> None:
 
 @pytest.mark.parametrize("name", ARCHS)
 def test_each_architecture_has_golden_logits(name: str) -> None:
-    assert (GOLDEN / f"{name}.json").is_file(), f"run tests/golden/make_transformers.py {name}"
+    assert golden_files.path_of(name).is_file(), f"run tests/golden/make_transformers.py {name}"

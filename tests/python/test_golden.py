@@ -1,6 +1,7 @@
 """Logits of transformers, kept in tests/golden: the reference and the core give them for the same weights.
 
-golden/make_transformers.py wrote them; nothing of it is needed here.
+golden/make_transformers.py wrote them; nothing of it is needed here. Of rwkv7, which transformers lacks, the logits are
+those of the package rwkv (golden/make_rwkv.py), and of arwkv7 llama.cpp's.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ BOUNDS: dict[str, float] = {"f32": 1e-5, "f16": 2.5e-3}
 CASES = {
     f"{arch}, {name}": case
     for arch in ARCHS
-    if (path := golden_files.FOLDER / f"{arch}.json").is_file()  # one that is missing: test_archs.py
+    if (path := golden_files.path_of(arch)).is_file()  # one that is missing: test_archs.py
     for name, case in golden_files.read(path).items()
 }
 
@@ -107,7 +108,7 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     *(("llama, biases", name, mistake) for name, mistake in mistakes.BIASES.items()),
     *(("qwen2, plain", name, mistakes.BIASES[name]) for name in mistakes.BIASES if name[-2:] in ("_q", "_k", "_v")),
     *((f"{arch}, plain", "scale", mistakes.scale) for arch, row in ARCHS.items()
-      if "gemma" not in arch and arch != "granitehybrid" and row.mixer not in ("MAMBA", "MAMBA2")),
+      if "gemma" not in arch and arch != "granitehybrid" and row.mixer not in ("MAMBA", "MAMBA2", "RWKV")),
     ("granitehybrid, plain", "scale", mistakes.scores(lambda spec: replace(spec, scale=None))),
     *((f"{arch}, untied", "scale", mistakes.scale) for arch in ("gemma", "gemma2", "gemma3", "gemma4")),
     *((f"{arch}, plain", "pairs", mistakes.pairs) for arch, row in ARCHS.items()
@@ -257,6 +258,10 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     *((f"{arch}, plain", name, mistake) for arch, row in ARCHS.items() if row.has("MAMBA")
       for name, mistake in mistakes.MAMBA.items() if row.has("GROUP_NORM") or name != "no norm"),
     ("falcon-h1, odd sizes, normed", "no norm", mistakes.MAMBA["no norm"]),
+    *((f"{arch}, plain", name, mistake) for arch, row in ARCHS.items() if row.mixer == "RWKV"
+      for name, mistake in mistakes.RWKV.items()),
+    ("rwkv7, plain", "no mix of channels", mistakes.changed("channel_mix_lerp_k.weight", np.zeros_like)),
+    *all_biases("rwkv7", "attn_norm attn_norm_2 token_embd_norm. output_norm."),
     ("mamba2, odd sizes, three groups", "one norm of all groups", mistakes.one_group),
     *((f"deepseek2, {case}", "no shared expert", mistakes.zeros("ffn_down_shexp.weight"))
       for case in ("experts", "a router of sigmoids")),

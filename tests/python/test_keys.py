@@ -20,6 +20,7 @@ SECTION = PAGE.partition("## Metadata keys")[2].partition("\n## ")[0]
 
 ALWAYS = ("context_length", "embedding_length", "block_count")
 HALVES = ("feed_forward_length", "attention.head_count")
+RWKV = ("wkv.head_size", *(f"attention.{name}_lora_rank" for name in ("decay", "iclr", "value_residual_mix")))
 SSM = ("ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank")
 EPSILON = {"RMS": "attention.layer_norm_rms_epsilon", "LAYER": "attention.layer_norm_epsilon"}
 OWN = {
@@ -37,6 +38,8 @@ OWN = {
     **dict.fromkeys(("qwen35", "qwen35moe", "qwen3next"), (
         "ssm.conv_kernel", "ssm.state_size", "ssm.group_count", "ssm.time_step_rank", "ssm.inner_size",
     )),
+    "rwkv7": (*RWKV, "attention.gate_lora_rank"),
+    "arwkv7": RWKV,
     "mamba": SSM,
     **dict.fromkeys(("mamba2", "falcon-h1", "granitehybrid", "nemotron_h"), (*SSM, "ssm.group_count")),
     "llama4": ("expert_feed_forward_length", "interleave_moe_layer_step"),
@@ -45,6 +48,7 @@ OWN = {
     ),
 }
 OPTIONAL = [(arch, "feed_forward_length") for arch in ("qwen35moe", "qwen3next")]   # all layers have experts
+OPTIONAL += [(arch, "attention.head_count") for arch in ("rwkv7", "arwkv7")]
 EXPERTS = ("expert_count", "expert_used_count")
 NEEDED = [
     (arch, key)
@@ -127,6 +131,8 @@ DEFAULTS: list[tuple[str, str, Any, Any, dict[str, Any]]] = [
     ("qwen35moe", "feed_forward_length", 1, None, {}),   # every layer has experts
     ("bloom", "attention.max_alibi_bias", 8.0, 4.0, {}),
     ("mamba", "ssm.dt_b_c_rms", False, True, {}),
+    ("rwkv7", "token_shift_count", 2, None, {}),
+    ("arwkv7", "attention.gate_lora_rank", 0, None, {"ranks": (16, 8, 12, 0)}),
     ("granitehybrid", "rope.scaling.finetuned", True, False, {}),
     ("granitehybrid", "logit_scale", 1.0, 2.0, {}),
     ("llama", "expert_count", 0, None, {}),

@@ -26,6 +26,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "falcon-h1": {"arch": "falcon-h1"},
     "granitehybrid": {"arch": "granitehybrid", "experts": {"n": 4}},
     "nemotron_h": {"arch": "nemotron_h", "n_layer": 4},
+    "rwkv7": {"arch": "rwkv7", "n_layer": 3},
+    "arwkv7": {"arch": "arwkv7"},
 }  # fmt: skip
 IDS = [(7 * i + i * i // 5) % 300 for i in range(330)]
 ENDS = [0, 1, 63, 64, 65, 100, 127, 128, 129, 192, 259, 299, 300]   # of cuts, of a session that has 300 ids

@@ -10,6 +10,7 @@
 #include "keys.h"
 #include "layer_state.h"
 #include "mamba.h"
+#include "rwkv.h"
 #include "tune.h"
 
 #define HAS_GATED 0
@@ -18,6 +19,8 @@
 #define HAS_MAMBA2 0
 #define HAS_BOTH 0
 #define HAS_NONE 0
+#define HAS_RWKV TIME_MIX
+#define HAS_CHANNEL CHANNEL_MIX
 #define ARCH(name, rope, norm, act, mixer, ffn, properties, tune)                                                      \
     {#name,                                                                                                            \
      ROPE_##rope,                                                                                                      \
@@ -333,6 +336,10 @@ static void read_layer(gemel_model *m, keys *r, int il) {
     else if (l->ffn != FFN_NONE) l->ff.n_ff = keys_int_of_layer(r, "feed_forward_length", il, 1, N_FF_MAX, absent);
     experts_read(m, r, il);
     if (l->mixer == MIXER_NONE) return;
+    if (l->mixer == MIXER_RWKV) {
+        rwkv_read(m, r, l);
+        return;
+    }
     if (l->mixer != MIXER_MAMBA && l->mixer != MIXER_MAMBA2) read_attention(m, r, l, il);
     if (delta_is_at(m, r, il)) delta_read(m, r, l, il);
     else if (!r->code && !l->attn.n_head_kv) read_recurrent(m, r, l);
@@ -402,6 +409,7 @@ static void finish_layer(gemel_model *m, layer *l) {
     if (l->mixer == MIXER_DELTA) delta_finish(m, l);
     if (l->attn.n_head) finish_attention(m, l);
     if (l->mamba.n_taps) mamba_finish(t, l);
+    if (l->time.n) rwkv_finish(m, l);
     const experts *x = &l->experts;
     t->n_ff = most(t->n_ff, m->n_per_layer);
     if (l->ffn != FFN_EXPERTS) t->n_ff = most(t->n_ff, l->ff.n_ff);

@@ -79,6 +79,11 @@ int slot_dim_of(const gemel_model *m, const layer *l, int dim) {
     case DIM_SSM_SKIPS: return l->mamba.n_head ? l->mamba.n_head : l->mamba.n_taps != 0;
     case DIM_SSM_GROUP: return l->mamba.n_group ? l->mamba.n_inner / l->mamba.n_group : 0;
     case DIM_SSM_GROUPS: return l->mamba.n_group;
+    case DIM_MIXES: return time_mixes(&l->time);
+    case DIM_DECAY_RANK: return l->time.decay_rank;
+    case DIM_RATE_RANK: return l->time.rate_rank;
+    case DIM_VALUE_RANK: return l->time.value_rank;
+    case DIM_GATE_RANK: return l->time.gate_rank;
     case DIM_ROT: return m->ropes[0].n_rot / 2;
     default: return 1;
     }
@@ -88,7 +93,10 @@ properties layer_has(const gemel_model *m, int il) {
     if (il < 0 || il >= m->n_layer) return m->arch->has;
     const experts *x = &m->layers[il].experts;
     const attention *a = &m->layers[il].attn;
-    const properties first = il == 0 && m->arch->has & NO_FIRST_NORM ? LACKS_NORM : 0;
+    const properties first = il                             ? 0
+                             : m->arch->has & NO_FIRST_NORM ? LACKS_NORM
+                             : m->arch->has & TIME_MIX      ? LACKS_MIX
+                                                            : 0;
     const properties lacks = (a->n_head ? 0 : LACKS_HEADS) | (m->layers[il].ffn == FFN_NONE ? LACKS_FFN : 0);
     const properties own = (a->is_k_v ? K_IS_V : 0) | (a->kv_of >= 0 ? SHARES_KV : 0) | first | lacks;
     const properties both = HAS_BESIDE | HAS_DENSE | HAS_EXPERTS, one = x->n ? HAS_EXPERTS : HAS_DENSE;

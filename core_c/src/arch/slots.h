@@ -57,6 +57,11 @@ enum slot_dim {
     DIM_SSM_SKIPS,
     DIM_SSM_GROUP,
     DIM_SSM_GROUPS,
+    DIM_MIXES,
+    DIM_DECAY_RANK,
+    DIM_RATE_RANK,
+    DIM_VALUE_RANK,
+    DIM_GATE_RANK,
 };
 enum { SLOT_PARTS = 3 };
 

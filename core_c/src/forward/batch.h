@@ -50,6 +50,7 @@ typedef struct batch {
     int from, to;   // layers
     float
         *rope_cs;   // [n][rope_width] cos and sin, kept by the caller from one pass to the next; NULL: the workspace's
+    float *first;   // [n][n_first] what layer 0 makes for all layers, likewise
     int has_rope;   // they are filled already
     int is_short;   // short: may run on one thread
     atomic_int *cancel, *flag;   // when one is set, the pass stops after the layer it is in; either may be NULL

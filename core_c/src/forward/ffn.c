@@ -35,8 +35,11 @@ static void widen(const worker *w, const feed_forward *f, const acts *a, int is_
 static acts middle(const worker *w, const layer *l, int is_gated) {
     const feed_forward *f = &l->ff;
     int floats = weight_is_float(&f->up.w) && (!is_gated || weight_is_float(&f->gate.w));
+    static const norm none = {0};
     const float *x = l->is_parallel ? w->s->x0 : w->s->x;
-    acts a = prepare(w, x, (size_t)w->m->n_embd, w->m->n_embd, &l->ffn_in, !floats);
+    acts a = l->ffn == FFN_CHANNEL   // normed and mixed by the time mix
+                 ? prepare(w, w->s->heads, (size_t)l->heads_width, w->m->n_embd, &none, !floats)
+                 : prepare(w, x, (size_t)w->m->n_embd, w->m->n_embd, &l->ffn_in, !floats);
     widen(w, f, &a, is_gated);
     meet(w);
     acts mid = w->s->mid;
@@ -60,4 +63,4 @@ void gated_into(const worker *w, const layer *l, float *y) {
     multiply_all(w, &mid, &p, 1, GEMEL_OP_FFN_OUT);
 }
 
-const block gated_block = {NULL, gated_take}, plain_block = {NULL, plain_take};
+const block gated_block = {NULL, gated_take}, plain_block = {NULL, plain_take}, channel_block = {NULL, plain_take};

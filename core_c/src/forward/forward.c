@@ -13,15 +13,13 @@ static void wait_put(worker *w, const layer *l) {
 }
 static const block no_block = {wait_put, wait_put};
 
-static const block *const mixers[N_MIXERS] = {[MIXER_ATTENTION] = &attention_block, [MIXER_MLA] = &mla_block,
-                                              [MIXER_CONV] = &conv_block,           [MIXER_DELTA] = &delta_block,
-                                              [MIXER_MAMBA] = &mamba_block,         [MIXER_MAMBA2] = &mamba_block,
-                                              [MIXER_BOTH] = &both_block,           [MIXER_NONE] = &no_block};
-static const block *const ffns[N_FFNS] = {[FFN_GATED] = &gated_block,
-                                          [FFN_PLAIN] = &plain_block,
-                                          [FFN_EXPERTS] = &experts_block,
-                                          [FFN_BESIDE] = &beside_block,
-                                          [FFN_NONE] = &no_block};
+static const block *const mixers[N_MIXERS] = {
+    [MIXER_ATTENTION] = &attention_block, [MIXER_MLA] = &mla_block,     [MIXER_CONV] = &conv_block,
+    [MIXER_DELTA] = &delta_block,         [MIXER_MAMBA] = &mamba_block, [MIXER_MAMBA2] = &mamba_block,
+    [MIXER_BOTH] = &both_block,           [MIXER_RWKV] = &rwkv_block,   [MIXER_NONE] = &no_block};
+static const block *const ffns[N_FFNS] = {[FFN_GATED] = &gated_block,     [FFN_PLAIN] = &plain_block,
+                                          [FFN_CHANNEL] = &channel_block, [FFN_EXPERTS] = &experts_block,
+                                          [FFN_BESIDE] = &beside_block,   [FFN_NONE] = &no_block};
 
 // ---- Before the first layer ----------------------------------------------------------------------------------------
 
@@ -144,6 +142,7 @@ static void begin(batch *b) {
     workspace *s = b->m->workspace;
     atomic_store(&s->dealt[0], 0);
     if (!is_wide) memcpy(s->kept, kept, sizeof *kept * (size_t)b->n);
+    if (!b->first) b->first = s->first;
     if (!b->rope_cs) b->rope_cs = is_wide ? workspace_view(b->m, b->n, 0).rope_cs : s->rope_cs;
 }
 

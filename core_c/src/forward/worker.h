@@ -22,8 +22,8 @@ typedef struct block {   // half a layer, in two phases: a row that nothing is w
     void (*put)(worker *w, const layer *l);    // what it puts into the cache; NULL: nothing
     void (*take)(worker *w, const layer *l);   // what it makes of it, added to the residual stream
 } block;
-extern const block attention_block, mla_block, conv_block, delta_block, mamba_block, both_block;
-extern const block gated_block, plain_block, experts_block, beside_block;
+extern const block attention_block, mla_block, conv_block, delta_block, mamba_block, both_block, rwkv_block;
+extern const block gated_block, plain_block, channel_block, experts_block, beside_block;
 void output(worker *w);   // what is wanted, after the last layer
 
 static inline int pad_to(int n, int to) { return (n + to - 1) / to * to; }

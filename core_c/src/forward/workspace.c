@@ -49,7 +49,9 @@ static void cut_experts(const gemel_model *m, workspace *s, cutter *c, int nt) {
     cut_acts(c, m, &s->picked, n * used, m->n_embd);
 }
 
-static int widest_of(const gemel_model *m) { return most(m->n_embd, most(m->totals.q, m->totals.v)); }
+static int widest_of(const gemel_model *m) {
+    return most(most(m->n_embd, m->totals.mixed), most(m->totals.q, m->totals.v));
+}
 
 static void cut_all(const gemel_model *m, workspace *s, cutter *c, int nt) {
     const model_totals *t = &m->totals;
@@ -64,6 +66,8 @@ static void cut_all(const gemel_model *m, workspace *s, cutter *c, int nt) {
     s->heads = cut(c, n, t->k_heads, sizeof(float));
     s->att = cut(c, n, t->v_heads, sizeof(float));
     s->inner = t->inner ? cut(c, n, pad(t->inner), sizeof(float)) : NULL;
+    s->mixed = t->mixed ? cut(c, most(n, nt), t->mixed, sizeof(float)) : NULL;
+    s->first = m->n_first ? cut(c, n, m->n_first, sizeof(float)) : NULL;
     s->gate = cut(c, n, pad(t->n_ff), sizeof(float));
     s->up = cut(c, n, pad(t->n_ff), sizeof(float));
     cut_experts(m, s, c, nt);

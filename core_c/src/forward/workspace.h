@@ -29,6 +29,8 @@ typedef struct workspace {
     float *heads;        // [n][n_head * k_pad]    q after RoPE, scaled, heads padded
     float *att;          // [n][n_head * v_pad]    attention's output
     float *inner;        // [n][inner_pad]         what Mamba makes; NULL if no layer has it
+    float *mixed;        // [n or n_threads][mixed_pad]  what RWKV-7's matrices read; NULL if no layer has them
+    float *first;        // [n][n_first]           what layer 0 makes for all layers; NULL if they don't need it
     float *partials;     // [n_head][blocks][KV_PARTIAL_HEAD + v_dim]    where threads share one row's attention
     float *gate, *up;    // [n][ff_pad]
     float *route;        // [n][pad(n_expert)]     a router's logits

@@ -72,6 +72,20 @@ typedef struct scan_step {
     size_t ld;
 } scan_step;
 
+enum { WKV_MAX = 256 };   // channels of a head
+// A head's step of RWKV-7's time mix: what the matrices made of the position becomes what the head makes of it. Its
+// matrix is [n][n], keys by values: `before` the position and `after` it, which may be the same.
+typedef struct wkv_step {
+    int n;
+    const float *r, *k, *v, *decay, *rate;   // [n]
+    const float *mix, *first;                // [n]: how far values move to those of layer 0; NULL: they don't
+    const float *gate;                       // [n]; NULL: none
+    const float *k_k, *k_a, *r_k;            // [n]: weights of keys, and of the position's own value
+    const float *norm_w, *norm_b;            // [n]; NULL: no norm
+    const float *before;
+    float *after, *y;
+} wkv_step;
+
 // The kernels of one type of cache.
 typedef struct kv_kernels {
     // Returns 0 when some |q| is 2^57 or more, or NaN; o is undefined then. Otherwise no sum overflows.
@@ -123,9 +137,11 @@ typedef struct kernels {
     void (*delta_step)(const delta_args *a);
     // Selective state spaces: each returns 0 when a y is NaN or Inf.
     int (*conv_silu)(const conv_step *k);
-    int (*scan_head)(const scan_step *s);       // Mamba-2
-    int (*scan_channels)(const scan_step *s);   // Mamba-1: at most SCAN_CHANNELS
-    kv_kernels kv[KV_TYPES];                    // by gemel_kv_type
+    int (*scan_head)(const scan_step *s);                                              // Mamba-2
+    int (*scan_channels)(const scan_step *s);                                          // Mamba-1: at most SCAN_CHANNELS
+    int (*wkv)(const wkv_step *s);                                                     // RWKV-7; likewise
+    void (*lerp)(const float *x, const float *to, const float *by, int n, float *y);   // y = x + (to - x) * by
+    kv_kernels kv[KV_TYPES];                                                           // by gemel_kv_type
     // Attention over a Q8_0 cache in two steps, with the same bits, for queries that share first and n_pos: the
     // partials of blocks from..to-1 (position / 64), without touching o; then all partials joined into o.
     int (*attend_q8_partials)(const attend_args *a, int from, int to);

@@ -40,6 +40,8 @@ const kernels TABLE = {
     .conv_silu = conv_silu,
     .scan_head = scan_head,
     .scan_channels = scan_channels,
+    .wkv = wkv,
+    .lerp = lerp,
     .kv = {[GEMEL_KV_F32] = {attend_f32, store_f32},
            [GEMEL_KV_F16] = {attend_f16, store_f16},
            [GEMEL_KV_Q8_0] = {attend_q8, store_q8}},

@@ -215,3 +215,96 @@ KERNEL int scan_channels(const scan_step *s) {
     if (i < s->n) odd = vf_add(odd, channel_lanes(s, i, s->n - i));
     return is_zero(odd);
 }
+
+// ---- RWKV-7 --------------------------------------------------------------------------------------------------------
+
+#define LENGTH_LEAST 1e-24f   // added to the squared length of keys
+#define HEAD_EPSILON 64e-5f
+typedef struct wkv_row {   // padded to whole vectors
+    float decay[WKV_MAX], k[WKV_MAX], v[WKV_MAX];
+    float at[WKV_MAX], less[WKV_MAX];   // the key of length one that is read; what is taken away there
+} wkv_row;
+
+WORD vf vf_sigmoid(vf x) { return vf_gate(vf_set1(1.0f), x); }
+
+// What a head's matrix is read and written by. Returns zeros, or NaN where Inf would be lost.
+WORD vf wkv_gather(const wkv_step *s, wkv_row *x) {
+    const float unit = (float)(1 / fm_sqrt((double)s->n));
+    const vf zero = vf_set1(0);
+    vf odd = zero;
+    int i = 0;
+    do {   // n is 1 or more
+        int n = s->n - i;
+        vf k = load_some(s->k + i, n), v = load_some(s->v + i, n), a = load_some(s->rate + i, n);
+        vf w = load_some(s->decay + i, n), rate = vf_sigmoid(a), some = vf_mul(k, load_some(s->k_a + i, n));
+        odd = vf_add(odd, vf_add(vf_mul(a, zero), vf_mul(w, zero)));
+        if (s->mix) {
+            vf mix = load_some(s->mix + i, n);
+            odd = vf_add(odd, vf_mul(mix, zero));
+            v = vf_add(v, vf_mul(vf_sub(load_some(s->first + i, n), v), vf_sigmoid(mix)));
+        }
+        vf_store(x->decay + i, vf_exp(vf_mul(vf_sigmoid(w), vf_set1(-0.606531f))));   // -1 / sqrt(e)
+        vf_store(x->k + i, vf_add(k, vf_sub(vf_mul(rate, some), some)));
+        vf_store(x->v + i, v);
+        vf_store(x->at + i, vf_mul(k, load_some(s->k_k + i, n)));
+        vf_store(x->less + i, rate);
+        i += W;
+    } while (i < s->n);
+    norm_rms(x->at, NULL, NULL, s->n, LENGTH_LEAST / (float)s->n, x->at);
+    for (i = 0; i < s->n; i += W) {
+        vf at = vf_mul(vf_load(x->at + i), vf_set1(unit));
+        vf_store(x->at + i, at);
+        vf_store(x->less + i, vf_mul(at, vf_load(x->less + i)));
+    }
+    return odd;
+}
+
+// `count` vectors of channels of values from i on, of which n are left: sums over channels of keys, in ascending order.
+WORD void wkv_lanes(const wkv_step *s, const wkv_row *x, int i, int n, const int count, float *o) {
+    vf d[DELTA_G], v[DELTA_G], sum[DELTA_G];
+    TIMES (g, count) d[g] = sum[g] = vf_set1(0), v[g] = vf_load(x->v + i + g * W);
+    for (int j = 0; j < s->n; j++) {
+        const float *row = s->before + (size_t)j * (size_t)s->n + i;
+        TIMES (g, count) d[g] = vf_add(d[g], vf_mul(load_some(row + g * W, n - g * W), vf_set1(x->at[j])));
+    }
+    for (int j = 0; j < s->n; j++) {
+        const float *row = s->before + (size_t)j * (size_t)s->n + i;
+        float *to = s->after + (size_t)j * (size_t)s->n + i;
+        TIMES (g, count) {
+            vf kept = vf_mul(load_some(row + g * W, n - g * W), vf_set1(x->decay[j]));
+            vf h = vf_sub(vf_add(kept, vf_mul(v[g], vf_set1(x->k[j]))), vf_mul(d[g], vf_set1(x->less[j])));
+            store_some(to + g * W, n - g * W, h);
+            sum[g] = vf_add(sum[g], vf_mul(h, vf_set1(s->r[j])));
+        }
+    }
+    TIMES (g, count) vf_store(o + i + g * W, sum[g]);
+}
+
+// The position's own value: by the sum of r * k * r_k.
+WORD float wkv_own(const wkv_step *s, const wkv_row *x) {
+    float p[WKV_MAX];
+    for (int i = 0; i < s->n; i += W) {
+        int n = s->n - i;
+        vf_store(p + i, vf_mul(vf_mul(vf_load(x->k + i), load_some(s->r + i, n)), load_some(s->r_k + i, n)));
+    }
+    return sum_of(p, s->n, 0, 0);
+}
+
+KERNEL int wkv(const wkv_step *s) {
+    wkv_row x;
+    float o[WKV_MAX];
+    vf odd = wkv_gather(s, &x), own = vf_set1(wkv_own(s, &x));
+    int i = 0, n = s->n;
+    for (; i + DELTA_G * W <= n; i += DELTA_G * W) wkv_lanes(s, &x, i, DELTA_G * W, DELTA_G, o);
+    for (; i + 4 * W <= n; i += 4 * W) wkv_lanes(s, &x, i, 4 * W, 4, o);
+    for (; i + W <= n; i += W) wkv_lanes(s, &x, i, W, 1, o);
+    if (i < n) wkv_lanes(s, &x, i, n - i, 1, o);
+    if (s->norm_w) norm_layer(o, s->norm_w, s->norm_b, n, HEAD_EPSILON, o);
+    for (i = 0; i < n; i += W) {
+        vf y = vf_add(vf_load(o + i), vf_mul(vf_load(x.v + i), own));
+        if (s->gate) y = vf_mul(y, load_some(s->gate + i, n - i));
+        odd = vf_add(odd, vf_mul(y, vf_set1(0)));
+        store_some(s->y + i, n - i, y);
+    }
+    return is_zero(odd);
+}

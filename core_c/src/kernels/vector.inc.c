@@ -60,8 +60,8 @@ KERNEL void quantise(const float *x, int nb, int b0, int b1, acts *a, int t) {
     }
 }
 
-// The mean of x - less, or of its squares, in two chains of 16 lanes; a tail is padded with what adds zeros.
-WORD float mean_of(const float *x, int n, float less, const int squares) {
+// The sum of x - less, or of its squares, in two chains of 16 lanes; a tail is padded with what adds zeros.
+WORD float sum_of(const float *x, int n, float less, const int squares) {
     vf a[V], b[V], by = vf_set1(less);
     EACH (g) a[g] = b[g] = vf_set1(0);
     for (int i = 0; i < n; i += 32) {
@@ -78,7 +78,10 @@ WORD float mean_of(const float *x, int n, float less, const int squares) {
         }
     }
     EACH (g) a[g] = vf_add(a[g], b[g]);
-    return fold_add(a) / (float)n;
+    return fold_add(a);
+}
+WORD float mean_of(const float *x, int n, float less, const int squares) {
+    return sum_of(x, n, less, squares) / (float)n;
 }
 
 // y = (x - less) / sqrt(the mean of its squares + eps), times weights and plus biases where given.
@@ -223,6 +226,18 @@ KERNEL void add_scaled(float *x, const float *y, float by, int n) {
     for (; i < n; i++) {
         float z = y[i] * by;
         x[i] = x[i] + z;
+    }
+}
+
+KERNEL void lerp(const float *x, const float *to, const float *by, int n, float *y) {
+    int i = 0;
+    for (; i + W <= n; i += W) {
+        vf v = vf_load(x + i);
+        vf_store(y + i, vf_add(v, vf_mul(vf_sub(vf_load(to + i), v), vf_load(by + i))));
+    }
+    for (; i < n; i++) {
+        float far = (to[i] - x[i]) * by[i];
+        y[i] = x[i] + far;
     }
 }
 

@@ -62,7 +62,9 @@ static int check_shape(const walk *w, const gguf_tensor *t, const shape *s) {
     uint64_t n = s->n ? s->n : 1, second = s->is_matrix ? s->n_out : n, third = s->is_matrix ? n : 1;
     int fits_in = t->ne[0] == s->n_in || (s->may_exceed && !s->is_matrix && t->ne[0] > s->n_in);
     int fits_out = t->ne[1] == second || (s->may_exceed && s->is_matrix && t->ne[1] > second);
-    if (!fits_in || !fits_out || t->ne[2] != third || t->ne[3] != 1) return wrong_shape(w, t, s);
+    int is_spread = !s->is_matrix && t->ne[1] == 1 && t->ne[2] == 1 && t->ne[3] == second;   // [n_in, 1, 1, n]
+    int fits = fits_out && t->ne[2] == third && t->ne[3] == 1;
+    if (!fits_in || !(fits || is_spread)) return wrong_shape(w, t, s);
     if (!gemel_format_computed(t->type))
         return fail(w->e, GEMEL_E_UNSUPPORTED, "the tensor %s is of type %s, which is not supported", name_of(t, &name),
                     gemel_format_name(t->type) ? gemel_format_name(t->type) : "unknown");
@@ -209,7 +211,8 @@ static int is_missing(const walk *w, const slot *s, int il) {
     return fail(w->e, GEMEL_E_FORMAT, "the tensor %s is missing", name);
 }
 
-// Keys and values of a layer that reads another one's: files may have them, and nothing would read them.
+// Keys and values of a layer that reads another one's, what mixes values in RWKV-7's first layer: files may have them,
+// and nothing would read them.
 static void leave_out(walk *w, slot_id id, int il) {
     int i = find(w, id, il);
     if (i >= 0) w->is_used[i] = 1;
@@ -218,7 +221,7 @@ static void leave_out(walk *w, slot_id id, int il) {
 static int place(walk *w, slot_id id, int il) {
     const slot *s = &slots[id];
     properties has = layer_has(w->m, il);
-    if (s->kind != SLOT_DEALT && has & s->never & SHARES_KV) leave_out(w, id, il);
+    if (s->kind != SLOT_DEALT && has & s->never & (SHARES_KV | LACKS_MIX)) leave_out(w, id, il);
     if (s->kind == SLOT_DEALT || !slot_may_be_in(s, has)) return GEMEL_OK;
     if (!slot_dim_of(w->m, layer_of(w, il), s->n_in) || !rows_of(w, s, il)) return GEMEL_OK;   // not in this layer
     slot_id fused = s->room == SLOT_LAYER ? dealt_from(w, id, il) : SLOT_NONE;

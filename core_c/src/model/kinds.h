@@ -16,6 +16,7 @@ typedef enum mixer_kind {   // what joins positions
     MIXER_MAMBA,   // Mamba-1
     MIXER_MAMBA2,
     MIXER_BOTH,   // attention and Mamba-2, side by side
+    MIXER_RWKV,   // RWKV-7's time mix
     MIXER_NONE,
     N_MIXERS
 } mixer_kind;
@@ -23,7 +24,8 @@ typedef enum ffn_kind {   // what follows it, row by row
     FFN_GATED,
     FFN_PLAIN,
     FFN_EXPERTS,
-    FFN_BESIDE,   // a gated one and experts, side by side
+    FFN_BESIDE,    // a gated one and experts, side by side
+    FFN_CHANNEL,   // RWKV-7's channel mix: a plain one, which reads a row mixed with the one before
     FFN_NONE,
     N_FFNS,
 } ffn_kind;
@@ -102,9 +104,14 @@ __extension__ typedef unsigned __int128 properties;
 #define MAY_CONV_BIAS PROPERTY(65)
 #define GROUP_NORM PROPERTY(66)   // what they make is normed, each group of channels alone
 #define MAY_GROUP_NORM PROPERTY(67)
-#define ONE_HALF PROPERTY(68)           // a layer has a mixer or a feed-forward, and one norm: attn_norm
-#define FFN_NORM_STEM PROPERTY(71)      // feed-forward's norm is named ffn_norm, and no more
-#define LAYER_EPSILON PROPERTY(72)      // of RMS norms: files may have it in the key of LayerNorms
+#define ONE_HALF PROPERTY(68)        // a layer has a mixer or a feed-forward, and one norm: attn_norm
+#define FFN_NORM_STEM PROPERTY(71)   // feed-forward's norm is named ffn_norm, and no more
+#define LAYER_EPSILON PROPERTY(72)   // of RMS norms: files may have it in the key of LayerNorms
+#define TIME_MIX PROPERTY(74)        // layers are RWKV-7's
+#define TIME_NORM PROPERTY(75)       // what their heads make is normed, each head alone
+#define MAY_TIME_NORM PROPERTY(76)
+#define CHANNEL_MIX PROPERTY(77)        // their feed-forward reads a mix, too; its norm is attn_norm_2
+#define LACKS_MIX PROPERTY(78)          // of a layer: values are mixed with no others. RWKV-7's first layer
 #define LACKS_HEADS PROPERTY(69)        // of a layer: no attention
 #define LACKS_FFN PROPERTY(70)          // of a layer: no feed-forward
 #define OUTPUT_NORM_EMBD PROPERTY(54)   // the output norm is named token_embd_norm

@@ -108,6 +108,22 @@ typedef struct mamba {
     linear out;
 } mamba;
 
+// RWKV-7's time mix (arXiv:2503.14456). Six mixes of a row with the one before give what heads receive, keep, and write
+// at which keys, how fast, and what gates them; four of these by two matrices with few numbers between. A head keeps a
+// matrix [n][n], keys by values. Its state: the row before, normed, [n_embd], and the matrices; with a channel mix also
+// the row before as feed-forward reads it, [n_embd].
+typedef struct time_mix {
+    int n;                                              // channels of a head; 0: the layer has none of this
+    int decay_rank, rate_rank, value_rank, gate_rank;   // gate_rank 0: nothing gates
+    float *mixes;                                       // [time_mixes][n_embd] of r, decay, k, v, rate, gate
+    linear r, k, v, out;
+    linear decay[2], rate[2], value[2], gate[2];   // of the first layer no `value`
+    float *k_k, *k_a, *r_k;                        // [n_embd]
+    norm norm;                                     // of what a head makes
+    float *channel_mix;                            // [n_embd] of feed-forward; NULL: it reads rows as they are
+} time_mix;
+static inline int time_mixes(const time_mix *t) { return t->n ? 5 + (t->gate_rank > 0) : 0; }
+
 // Rows of `in`: what gates, what is convolved, and of Mamba-2 a step for each head.
 static inline int mamba_convolved(const mamba *m) { return m->n_inner + 2 * m->n_group * m->n_state; }
 static inline int mamba_width(const mamba *m) { return m->n_inner + mamba_convolved(m) + m->n_head; }
@@ -164,6 +180,7 @@ typedef struct layer {
     short_conv conv;
     delta_net delta;
     mamba mamba;
+    time_mix time;
     feed_forward ff;
     experts experts;
     per_layer own;
@@ -201,6 +218,7 @@ typedef struct model_totals {
     // The widest of all layers: rows of q, k, v; heads padded side by side; n_ff, of all experts of a row side by side
     int q, k, v, k_heads, v_heads, n_head, n_ff;
     int inner;                                     // rows of what Mamba makes
+    int mixed;                                     // rows that RWKV-7's matrices read
     int n_expert, n_expert_used, gathers_floats;   // the last: some expert reads floats, not codes
 } model_totals;
 
@@ -241,6 +259,7 @@ struct gemel_model {
     int n_ropes, rope_width;       // floats of a row's cos and sin, of all tables
     kv_class *classes;             // [n_classes]
     int n_classes;
+    int n_first;                // floats of a row that layer 0 makes, and all layers of RWKV-7 read; 0: none
     size_t n_state;             // floats of a session's state, of all layers; 0: none has one
     atomic_size_t cache_size;   // bytes that the caches and states of all sessions take
     uint8_t *memory;            // all weights, in the order in which a pass uses them

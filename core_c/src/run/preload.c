@@ -9,6 +9,7 @@
 void preload_drop(gemel_session *s) {
     memory_free(s->preload.x);
     memory_free(s->preload.rope_cs);
+    memory_free(s->preload.first);
     if (s->preload.n) states_unmake(&s->states);
     s->preload = (preload){0};
 }
@@ -20,9 +21,13 @@ static int start(gemel_session *s, const int32_t *ids, int n) {
     size_t x_size = memory_times(n_x, sizeof(float), &overflow);
     size_t n_cs = memory_times((size_t)n, (size_t)s->m->rope_width, &overflow);
     size_t cs_size = memory_times(n_cs, sizeof(float), &overflow);
+    size_t n_first = memory_times((size_t)n, (size_t)s->m->n_first, &overflow);
+    size_t first_size = memory_times(n_first, sizeof(float), &overflow);
     if (overflow) return GEMEL_E_MEMORY;
     s->preload = (preload){.n = n, .x = memory_get(x_size), .rope_cs = memory_get(cs_size)};
-    if (!s->preload.x || !s->preload.rope_cs || kv_reserve(&s->kv, 0, n) < 0 || states_make(&s->states, 0, n) < 0) {
+    s->preload.first = memory_get(first_size);
+    if (!s->preload.x || !s->preload.rope_cs || !s->preload.first || kv_reserve(&s->kv, 0, n) < 0 ||
+        states_make(&s->states, 0, n) < 0) {
         preload_drop(s);
         kv_release(&s->kv, 0);
         return GEMEL_E_MEMORY;
@@ -48,6 +53,7 @@ static int step_rows(gemel_session *s, int at, int n, int il, row *rows) {
     batch b = {.m = s->m, .rows = rows, .n = n, .from = il, .to = is_out ? il : il + 1, .profile = &s->profile};
     b.rope_cs = s->preload.rope_cs + (size_t)at * (size_t)s->m->rope_width;
     b.has_rope = il > 0;
+    b.first = s->preload.first + (size_t)at * (size_t)s->m->n_first;
     forward(&b);
     if (b.code < 0) return b.code;
     for (int i = 0; i < n; i++) code = rows[i].bad ? GEMEL_E_NUMERIC : code;

@@ -392,6 +392,7 @@ int gemel_session_eval_rows(gemel_session *s, const float *rows, size_t n) {
 int gemel_session_layers(gemel_session *s, const float *rows, size_t n, int from, int to, float *out) {
     if (!s || ((!rows || !out) && n) || n > INT32_MAX || from < 0 || from > to || to > s->m->n_layer)
         return GEMEL_E_ARGUMENT;
+    if (s->m->n_first && from > 0 && from < to) return GEMEL_E_UNSUPPORTED;   // all layers read what layer 0 makes
     for (int il = from, of; il < to; il++)
         if ((of = s->m->layers[il].attn.kv_of) >= 0 && of < from) return GEMEL_E_UNSUPPORTED;
     return append(s, NULL, n, &(asked){.in = rows, .streams = out, .from = from, .to = to});

@@ -12,6 +12,7 @@ typedef struct preload {   // ids that are evaluated layer by layer; they are in
     int il, at;            // layers [0, il) are done, and of layer il the tokens [0, at)
     float *x;              // [n][n_embd]         residual streams
     float *rope_cs;        // [n][rope_width]     cos, sin
+    float *first;          // [n][n_first]        what layer 0 makes for all layers
 } preload;
 
 // Rows that a pass evaluates ahead: ids that a source proposes to follow are rows beside those that were asked for. A
