@@ -57,7 +57,8 @@ def time_mix(m: TimeMix, x: F32, first: F32 | None) -> tuple[F32, F32]:
     """Return what time_mix_output reads of normed rows x, and the values of layer 0; `first` None: this is layer 0."""
     n_embd = x.shape[-1]
     by = m.floats("time_mix_lerp_fused").reshape(-1, n_embd)
-    r, k, v = (m.linear(f"time_mix_{name}", mixed(x, by[i])) for i, name in ((0, "receptance"), (2, "key"), (3, "value")))
+    names = (0, "receptance"), (2, "key"), (3, "value")
+    r, k, v = (m.linear(f"time_mix_{name}", mixed(x, by[i])) for i, name in names)
     low = capped(m.linear("time_mix_w1", mixed(x, by[1])), Cap.of(1.0))
     decay = exp(sigmoid(m.linear("time_mix_w2", low) + m.floats("time_mix_w0")) * DECAY)
     rate = sigmoid(m.linear("time_mix_a2", m.linear("time_mix_a1", mixed(x, by[4]))) + m.floats("time_mix_a0"))

@@ -113,7 +113,7 @@ class TinyModel:
     ssm_normed: bool = False  # of Mamba-1: steps, and what goes in and out of states
     ssm_norm: bool = True  # where the architecture allows it
     ssm_bias: bool = True  # of convolutions, likewise
-    head_size: int = 16  # of RWKV-7
+    head_size: int | None = None  # of RWKV-7; None: 16, or what divides n_embd
     ranks: tuple[int, int, int, int] = (16, 8, 12, 20)  # between its matrices: of decay, rate, mix, gate; gate 0: none
     time_norm: bool = True  # where the architecture allows it
     kv_rank: int = 64  # of latent attention
@@ -191,6 +191,10 @@ class TinyModel:
     def dim_of(self, il: int) -> int:
         """Return the length of a layer's heads."""
         return self.dim_swa if self.arch == "gemma4" and self.slides(il) else self.dim
+
+    @property
+    def wkv_size(self) -> int:
+        return math.gcd(16, self.n_embd) if self.head_size is None else self.head_size
 
     @property
     def inner(self) -> int:

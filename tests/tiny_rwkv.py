@@ -21,7 +21,7 @@ def keys(t: TinyModel) -> list[Pair]:
     if t.row.mixer != "RWKV":
         return []
     numbers = {f"attention.{name}_lora_rank": rank for name, rank in zip(RANKS, t.ranks, strict=True)}
-    numbers |= {"wkv.head_size": t.head_size, "attention.head_count": 0}
+    numbers |= {"wkv.head_size": t.wkv_size, "attention.head_count": 0}
     if t.row.ffn != "CHANNEL":
         numbers["token_shift_count"] = 1
     return [(f"{t.arch}.{name}", "u32", value) for name, value in numbers.items()]
@@ -29,9 +29,10 @@ def keys(t: TinyModel) -> list[Pair]:
 
 def sizes(t: TinyModel, il: int) -> dict[str, tuple[int, int]]:
     """Return (n_in, rows) of a layer's matrices, in the order of files. Nothing reads the first layer's v."""
-    n, out = t.n_embd, {}
-    for part, rank in zip("wavg", t.ranks, strict=True):
-        rank = t.ranks[1] if part == "v" and il == 0 else rank
+    n = t.n_embd
+    out: dict[str, tuple[int, int]] = {}
+    for part, own in zip("wavg", t.ranks, strict=True):
+        rank = t.ranks[1] if part == "v" and il == 0 else own
         out |= {f"time_mix_{part}1": (n, rank), f"time_mix_{part}2": (rank, n)} if rank else {}
     out |= {f"time_mix_{part}": (n, n) for part in ("key", "value", "receptance", "output")}
     if t.row.ffn == "CHANNEL":

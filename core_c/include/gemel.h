@@ -354,7 +354,7 @@ GEMEL_API int gemel_session_eval_rows(gemel_session *session, const float *rows,
 // Layers [from, to) only (0 <= from <= to <= n_layer), for n rows[n][n_embd] at the next n positions: embeddings, or
 // the output of layer from - 1. out[n][n_embd] is the residual stream after them. n_past grows by n; there are no
 // logits. For verifying single layers, and for models that are spread over machines. GEMEL_E_UNSUPPORTED: a layer reads
-// the keys and values of one before `from`, or has embeddings of ids.
+// what one before `from` made (keys and values, RWKV-7's values of layer 0), or has embeddings of ids.
 GEMEL_API int gemel_session_layers(gemel_session *session, const float *rows, size_t n, int from, int to, float *out);
 // How many ids were evaluated ahead in this session so far, forced ones included; n_taken (NULL: not wanted): how many
 // of them were drawn. Both count modulo 2^31. Any thread may call it.

@@ -2,8 +2,8 @@
 
     python tests/golden/make_rwkv.py
 
-Run it by a Python that has rwkv and torch; the tests don't. transformers has no RWKV-7. The models' files are made first,
-as GGUF; cases.py says which, and their tensors go to the package under its own names.
+Run it by a Python that has rwkv and torch; the tests don't. transformers has no RWKV-7. The models' files are made
+first, as GGUF; cases.py says which, and their tensors go to the package under its own names.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def model_of(t: tiny.TinyModel) -> Any:  # noqa: ANN401
     tensors = read_gguf(tiny.write_gguf(None, *tiny.described(t)))[1]
     weights: dict[str, F32] = {}
     for name, tensor in tensors.items():
-        weights |= named(name, tensor.floats(), t.head_size)
-    from rwkv.model import RWKV   # reads the environment
+        weights |= named(name, tensor.floats(), t.wkv_size)
+    from rwkv.model import RWKV  # reads the environment
 
     load = torch.load
     with tempfile.TemporaryDirectory() as folder:

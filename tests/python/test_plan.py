@@ -281,6 +281,7 @@ def test_a_norm_that_is_missing_is_an_error_of_plan_and_open(arch: str) -> None:
         return
     other = {"FFN_NORM_POST": "post_attention_norm.weight", "FFN_NORM_STEM": "ffn_norm", "ONE_HALF": "attn_norm.weight"}
     name = next((f"blk.1.{name}" for kind, name in other.items() if row.has(kind)), "blk.1.ffn_norm.weight")
+    name = "blk.1.attn_norm_2.weight" if row.ffn == "CHANNEL" else name
     data = tiny_bytes(arch=arch, without=(name,))
     for call in (lambda: gemel.open(data, threads=1), lambda: gemel.plan(data, n_ctx=64)):
         with pytest.raises(gemel.FormatError, match=rf"{re.escape(name)} is missing"):
