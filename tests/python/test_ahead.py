@@ -32,6 +32,7 @@ MODELS: dict[str, dict[str, object]] = {
     "states": {"arch": "lfm2", "n_layer": 4},
     "states and halves": {"arch": "nemotron_h", "n_layer": 4},
     "gated delta nets": {"arch": "qwen35", "n_layer": 3},
+    "values of layer 0": {"arch": "rwkv7", "n_layer": 4},
 }
 
 

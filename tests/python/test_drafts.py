@@ -65,6 +65,7 @@ def test_drafts_that_the_times_choose_change_nothing_either(model: gemel.Model) 
         {"arch": "gemma3", "n_layer": 3}, {"arch": "deepseek2"}, {"tokenizer": "spm"}, {"arch": "gpt-oss"},
         {"arch": "gemma4", "n_layer": 6, "shared_kv": 3, "window": 20}, {"arch": "qwen3moe"}, {"arch": "llama4"},
         {"arch": "lfm2", "n_layer": 3}, {"arch": "mamba2"}, {"arch": "falcon-h1"}, {"arch": "qwen3next", "n_layer": 3},
+        {"arch": "rwkv7"},
     ],
     ids=lambda fields: "-".join(map(str, fields.values())),
 )   # fmt: skip

@@ -253,3 +253,35 @@ def test_a_state_that_is_too_large_is_refused_by_the_header(arch: str) -> None:
     for call in (lambda: gemel.open(data, threads=1), lambda: gemel.plan(data, n_ctx=64)):
         with pytest.raises((gemel.FormatError, gemel.UnsupportedError), match=said):
             call()
+
+
+RWKV_WRONG: dict[str, tuple[str, int, str]] = {
+    "heads that don't divide": ("rwkv7.wkv.head_size", 24, "it must be a multiple of wkv.head_size, 24"),
+    "heads that are too wide": ("rwkv7.wkv.head_size", 257, "rwkv7.wkv.head_size"),
+    "no second shift": ("rwkv7.token_shift_count", 1, r"rwkv7\.token_shift_count is 1; it must be 2"),
+    "no gate": ("rwkv7.attention.gate_lora_rank", 0, "gate_lora_rank"),
+    "a rank that is too large": ("rwkv7.attention.decay_lora_rank", 1 << 31, "decay_lora_rank"),
+    "another rank": ("rwkv7.attention.iclr_lora_rank", 9, r"time_mix_a1\.weight is \[64, 8, 1, 1\]"),
+    "a state that is too large": ("rwkv7.embedding_length", BIG, "rwkv7: a session's state would have over 268435456"),
+}
+
+
+@pytest.mark.parametrize("name", RWKV_WRONG)
+def test_a_wrong_number_of_rwkv_is_refused_by_the_header(name: str) -> None:
+    key, value, said = RWKV_WRONG[name]
+    size = [("rwkv7.wkv.head_size", "u32", 256)] if value == BIG else []
+    data = tiny_bytes(arch="rwkv7", kv=[*size, (key, "u32", value)])
+    for call in (lambda: gemel.open(data, threads=1), lambda: gemel.plan(data, n_ctx=64)):
+        with pytest.raises((gemel.FormatError, gemel.UnsupportedError), match=said):
+            call()
+
+
+def test_what_rwkv_s_first_layer_does_not_read_may_be_absent() -> None:
+    found = []
+    for without in ((), [f"blk.0.time_mix_v{i}.weight" for i in range(3)]):
+        with gemel.open(tiny_bytes(arch="rwkv7", without=without), threads=1) as model, model.session() as session:
+            session.append(IDS[:20])
+            found.append(bits(session))
+    assert found[0] == found[1]
+    with pytest.raises(gemel.FormatError, match=r"blk\.1\.time_mix_v1\.weight is missing"):
+        gemel.open(tiny_bytes(arch="rwkv7", without=["blk.1.time_mix_v1.weight"]))

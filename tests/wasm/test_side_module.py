@@ -35,6 +35,7 @@ MODELS: list[dict[str, Any]] = [
             "attn_v": "TQ2_0", "ffn_up": "Q2_0", "ffn_down": "Q1_0", "output": "NVFP4",
         },
     },
+    {"arch": "rwkv7", "format": "Q8_0", "ranks": (32, 8, 12, 20)},
 ]  # fmt: skip
 MODEL_NAMES = tuple(f"tiny{number}.gguf" for number in range(len(MODELS)))
 
