@@ -96,11 +96,12 @@ class CoreSession(Closing):
         """Keep the first `n_past` ids and drop the rest; there are no logits until the next id is evaluated.
 
         UnsupportedError, with nothing changed: a sliding window's pages there were freed, or recurrent layers would
-        have to read embeddings again.
+        have to read embeddings again. It names places that are possible.
         """
         with self._lock:
             kept = self._check_n_past(n_past, self.n_past)
-            self._change("gemel_session_truncate", kept, where="truncate")
+            with self._saying_where(kept, "truncate"):
+                self._change("gemel_session_truncate", kept, where="truncate")
 
     def cancel(self, on: bool = True) -> None:
         """Stop the call that is evaluating, from any thread: it raises CancelledError after its micro-batch.
@@ -162,6 +163,22 @@ class CoreSession(Closing):
         """Call a function that changes nothing."""
         with self._using() as session:
             return check(self._library, self._library.call(name, session, *arguments), where)
+
+    @contextmanager
+    def _saying_where(self, n: int, what: str) -> Iterator[None]:
+        """Name places next to `n`, where going back to n ids is not supported."""
+        try:
+            yield
+        except UnsupportedError:
+            def keeps(place: int) -> bool:
+                return self._call("gemel_session_keeps", place, where=what) == place
+
+            before = next(filter(keeps, range(n, -1, -1)))
+            after = next(filter(keeps, range(n, self.n_past)), self.n_past)
+            raise UnsupportedError(
+                f"{what}: going back to {counted(n, 'id')} is not supported here: a sliding window's pages were freed,"
+                f" or recurrent layers would have to read embeddings again; {before} and {after} ids are possible"
+            ) from None
 
     def _change(self, name: str, *arguments: Argument, where: str, error: Block | None = None) -> int:
         """Call a function that changes the session and computes nothing."""

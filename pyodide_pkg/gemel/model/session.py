@@ -167,8 +167,9 @@ class Session(CoreSession):
             wanted = have if n_past is None else n_past
             wanted = self._check_n_past(wanted, have)
             out = self._library.alloc(8)
-            code = self._library.call("gemel_session_fork", session, wanted, out)
-            check(self._library, code, f"a fork of {counted(wanted, 'id')}")
+            with self._saying_where(wanted, "fork"):
+                code = self._library.call("gemel_session_fork", session, wanted, out)
+                check(self._library, code, f"a fork of {counted(wanted, 'id')}")
             with self.model._handle:
                 handle = Handle(
                     self._library, pointer_at(self._library, out), "gemel_session_close", self.model._handle
