@@ -93,6 +93,16 @@ def test_check_fma_passes_separate_roundings(tmp_path: Path) -> None:
     assert run_check_fma(tmp_path, listing).returncode == 0
 
 
+@pytest.mark.parametrize("opcode", ["8502", "8602", "8702", "8802", "85828000"])
+def test_check_fma_sees_a_fused_instruction_in_an_object_of_webassembly(opcode: str, tmp_path: Path) -> None:
+    assert run_check_fma_on_wasm(tmp_path, f"fd{opcode}").returncode == 1
+
+
+@pytest.mark.parametrize("opcode", ["e601", "8902", "8501"], ids=["0xe6", "0x109", "0x85"])
+def test_check_fma_passes_other_instructions_of_webassembly(opcode: str, tmp_path: Path) -> None:
+    assert run_check_fma_on_wasm(tmp_path, f"fd{opcode}").returncode == 0
+
+
 @pytest.mark.parametrize("line", ["    3994:      \t<unknown>", "  1b:\t(bad)"], ids=["llvm-objdump", "objdump"])
 def test_check_fma_refuses_a_disassembly_with_instructions_that_were_not_read(line: str, tmp_path: Path) -> None:
     (tmp_path / "printed").write_text(f"a.o: file format elf64-littleaarch64\n0 <dot>:\n{line}\n       4:\tret\n")
@@ -109,4 +119,14 @@ def test_check_fma_refuses_a_disassembly_with_instructions_that_were_not_read(li
 def run_check_fma(folder: Path, listing: str) -> subprocess.CompletedProcess[str]:
     path = folder / "listing.s"
     path.write_text(listing)
+    return building.execute([sys.executable, building.ROOT / "core_c" / "cmake" / "check_fma.py", path])
+
+
+def run_check_fma_on_wasm(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run it on a module whose second function has this code, after a section of types that has the same bytes."""
+    body = bytes.fromhex(f"00{code}0b")
+    code_section = bytes([2, 2, 0x00, 0x0B, len(body)]) + body
+    sections = [(1, bytes.fromhex("fd8502")), (10, code_section)]
+    path = folder / "object.o"
+    path.write_bytes(b"\0asm\1\0\0\0" + b"".join(bytes([name, len(data)]) + data for name, data in sections))
     return building.execute([sys.executable, building.ROOT / "core_c" / "cmake" / "check_fma.py", path])
