@@ -1,6 +1,7 @@
 """What tests in Pyodide run on: the pinned npm package, gemel's wheel, and pure wheels of what it imports, by pip."""
 
 import functools
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -51,7 +52,9 @@ def gemel(compiler: str = "") -> Path:
         pytest.skip("emcc is not on PATH")
     try:
         FOLDER.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(FOLDER / f".{compiler}.lock"):   # processes take turns
+        env = building.with_ccache(building.ROOT) if compiler == "emcc" else {}
+        # Processes take turns
+        with filelock.FileLock(FOLDER / f".{compiler}.lock"), mock.patch.dict(os.environ, env):
             return pyodide_wheel.build(FOLDER / compiler, compiler=compiler)
     except zig_build.BuildError as error:
         if "is not installed" in str(error):

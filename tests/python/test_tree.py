@@ -75,6 +75,13 @@ def test_the_core_calls_nothing_that_differs_between_machines() -> None:
     assert found == []
 
 
+def test_the_core_asks_neither_for_its_place_nor_for_the_time() -> None:
+    """Equal sources then give equal bytes, wherever and whenever they are compiled."""
+    asks = re.compile(r"__(?:FILE|BASE_FILE|FILE_NAME|DATE|TIME|TIMESTAMP)__")
+    found = {name: asks.findall(text) for name, text in texts("core_c/src", "core_c/include")}
+    assert {name: words for name, words in found.items() if words} == {}
+
+
 def test_the_core_neither_prints_nor_exits_nor_reads_the_environment() -> None:
     forbidden = re.compile(r"\b(abort|exit|_Exit|assert|printf|fprintf|puts|perror|fopen|getenv|setenv|setlocale)\s*\(")
     found = [

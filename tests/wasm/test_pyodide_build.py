@@ -89,6 +89,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tree,
         "--outdir",
         folder / "out",
+        **building.with_ccache(tree),
         PYODIDE_XBUILDENV_PATH=str(folder / "environment"),
         PYODIDE_SKIP_EMSCRIPTEN_INSTALL="1",
         SKIP_EMSCRIPTEN_VERSION_CHECK="1",
