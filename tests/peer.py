@@ -11,7 +11,7 @@ import hashlib
 import json
 import random
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tiny
-from gguf_file import read_gguf
+from gguf_file import F32, Metadata, read_gguf
 
 FOLDER = Path(__file__).parent / "golden"
 TEXTS = Path(__file__).parent / "text"
@@ -191,10 +191,14 @@ def read(path: Path) -> dict[str, Golden]:
 def write_f16(source: Path, path: Path) -> None:
     """Write a model's weights in F16, where no activation is quantised."""
     metadata, tensors = read_gguf(source.read_bytes())
+    write_model(path, metadata, {name: tensor.floats() for name, tensor in tensors.items()})
+
+
+def write_model(path: Path, metadata: Metadata, weights: Mapping[str, F32], format: str = "F16") -> None:
+    """Write a model whose matrices are of a format that holds floats."""
     rows = []
-    for name, tensor in tensors.items():
-        values = tensor.floats()
-        type_ = "F32" if values.ndim == 1 else "F16"
+    for name, values in weights.items():
+        type_ = "F32" if values.ndim == 1 else format
         rows.append(tiny.Tensor(name, type_, list(values.shape[::-1]), tiny.float_bytes(type_, values)))
     tiny.write_gguf(path, [(key, _kind_of(value), value) for key, value in metadata.items()], rows)
 
