@@ -357,7 +357,9 @@ def _side_by_side(
 
 def both(a: Automaton, b: Automaton) -> Automaton:
     """Return the texts that are in both."""
-    return a if a is b else _product(a, b, lambda x, y: x and y)
+    if a is b or b is ANY:
+        return a
+    return b if a is ANY else _product(a, b, lambda x, y: x and y)
 
 
 def either(a: Automaton, b: Automaton) -> Automaton:
@@ -368,6 +370,15 @@ def either(a: Automaton, b: Automaton) -> Automaton:
 def without(a: Automaton, b: Automaton) -> Automaton:
     """Return the texts of a that are not in b."""
     return _opposite(b) if a is ANY else _product(a, b, lambda x, y: x and not y)
+
+
+def parted(a: Automaton, b: Automaton) -> list[tuple[bool, Automaton]]:
+    """Return the texts of a that are not in b, and those that are, without a part that is empty."""
+    inside = both(a, b)
+    if inside.is_empty:
+        return [] if a.is_empty else [(False, a)]
+    outside = without(a, b)
+    return [(True, inside)] if outside.is_empty else [(False, outside), (True, inside)]
 
 
 def _opposite(automaton: Automaton) -> Automaton:

@@ -72,28 +72,35 @@ def write_rules(
 
     style: how objects are written instead of as JSON; other values are left out. The rest is as in compile_schema.
     """
-    with within(), uncollected():
-        at = ["#"]
-        reader: Reader | None = None
-        try:
-            read = document(schema)
-            reader = Reader(Places(read, draft_of(read)), strict=strict)
-            at = reader.path
-            if style is not None and style.quote is not None:
-                writer: Writer = QuotedWriter(reader, style.quote, prefix=prefix)
-            else:
-                writer = Writer(reader, any_order=any_order, prefix=prefix, is_spaced=is_spaced)
-            writer = writer if style is None else MemberWriter(writer, style)
-            first, lines = writer.lines((reader.places.root,))
-        except NotEnforcedError as error:
-            raise SchemaError(str(error), error.path) from None
-        except OverBudgetError:
-            raise refused(at[-1], "it takes too many steps from here on: simplify or split it") from None
-        except RecursionError:
-            raise refused(at[-1], "schemas are nested too deep") from None
-        finally:
-            if reader is not None:
-                reader.possible.close()
+    with within(), uncollected():   # what a schema was read into is gone before Python searches for garbage again
+        return _written(schema, prefix, style, is_spaced=is_spaced, any_order=any_order, strict=strict)
+
+
+def _written(
+    schema: Mapping[str, Any] | bool | str, prefix: str, style: Style | None, *, is_spaced: bool, any_order: bool,
+    strict: bool,
+) -> Written:  # fmt: skip
+    at = ["#"]
+    reader: Reader | None = None
+    try:
+        read = document(schema)
+        reader = Reader(Places(read, draft_of(read)), strict=strict)
+        at = reader.path
+        if style is not None and style.quote is not None:
+            writer: Writer = QuotedWriter(reader, style.quote, prefix=prefix)
+        else:
+            writer = Writer(reader, any_order=any_order, prefix=prefix, is_spaced=is_spaced)
+        writer = writer if style is None else MemberWriter(writer, style)
+        first, lines = writer.lines((reader.places.root,))
+    except NotEnforcedError as error:
+        raise SchemaError(str(error), error.path) from None
+    except OverBudgetError:
+        raise refused(at[-1], "it takes too many steps from here on: simplify or split it") from None
+    except RecursionError:
+        raise refused(at[-1], "schemas are nested too deep") from None
+    finally:
+        if reader is not None:
+            reader.possible.close()
     return Written(first, tuple(lines), tuple(dict.fromkeys(reader.warnings)), tuple(dict.fromkeys(reader.unenforced)))
 
 

@@ -66,6 +66,7 @@ class Reader:
         self._canon = Canon(places, strict=strict)
         self.warnings: list[str] = []
         self._read: dict[str, list[Shape]] = {}
+        self._of_pattern: dict[str, Automaton] = {}
         self.path = [places.root.path]    # of the schema that is read last; a list, so that others see it
         self._reading: list[str] = []
         self._loose: set[str] = set()     # paths of schemas that are not enforced as a whole
@@ -372,7 +373,9 @@ class Reader:
     def _pattern(self, at: str, source: str) -> Automaton:
         self.path[0] = at
         try:
-            return pattern(source)
+            if source not in self._of_pattern:
+                self._of_pattern[source] = pattern(source)
+            return self._of_pattern[source]
         except PatternError as error:
             raise refused(at, str(error)) from None
         except (TooLargeError, RecursionError):

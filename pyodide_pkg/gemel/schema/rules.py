@@ -24,6 +24,7 @@ char ::= [^"\\\x00-\x1F] | escape
 escape ::= "\\" (["\\bfnrt] | "u00" ("0" ([0-7] | "b" | "e" | "f") | "1" [0-9a-f]))
 number ::= "-"? ("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [+-]? [0-9]+)?"""
 EMPTY = '""'
+NUMBER = "\n"   # stands for a number; no rule has a line break
 SPACED = {'(","': '("," " "?', '":"': '":" " "?'}   # of COMMON, where a space may follow a comma or a colon
 Alternative = tuple[str, ...]   # pieces; one that is the name of a rule is what the alternative needs
 
@@ -313,14 +314,24 @@ class Rules:
     ) -> None:
         """Write a rule for each state and number of characters before it, as far as an end can be reached."""
         near, far = nearest_end(automaton), furthest_end(automaton)
+        furthest, shortest = max(near), min(far)
         level, lines, ends = {0: first}, self._lines, automaton.ends
         whole: dict[int, str] = {}   # states from which characters are not counted, because all texts fit
+        alike: dict[int, tuple[str, list[int]]] = {}   # what counts wherever it leads: the text, and where
         for n in range(most + 1):
             after: dict[int, str] = {}
             if len(level) == 1 and (loop := self._loop(steps, ends, *level)):   # whatever follows is the same
                 lines.append(f"{level.popitem()[1]} ::= {' '.join(self.repeated(loop, 0, most - n)) or EMPTY}")
                 break
+            is_alike, number = n + 1 + furthest <= most < n + 1 + shortest, str(n + 1)
             for state, name in level.items():
+                if is_alike:
+                    if state not in alike:
+                        alike[state] = self._counting(steps[state], f"{first}-{NUMBER}-", is_end=ends[state])
+                    text, leads = alike[state]
+                    lines.append(f"{name} ::= {text.replace(NUMBER, number)}")
+                    after |= {target: f"{first}-{n + 1}-{target}" for target in leads if target not in after}
+                    continue
                 parts = []
                 for read, target in steps[state]:
                     if n + 1 + near[target] > most:
@@ -336,6 +347,18 @@ class Rules:
                 lines.append(f"{name} ::= {' | '.join(parts)}")
             spend(4 * len(level))
             level = after
+        self._write_whole(steps, ends, whole, first)
+
+    @staticmethod
+    def _counting(row: list[tuple[str, int]], name: str, *, is_end: bool) -> tuple[str, list[int]]:
+        """Return the alternatives of a state whose edges all lead to a state that counts, and those states."""
+        parts = [f"{read} {name}{target}" for read, target in row]
+        return " | ".join([*parts, EMPTY] if is_end else parts), [target for _, target in row]
+
+    def _write_whole(
+        self, steps: list[list[tuple[str, int]]], ends: Sequence[bool], whole: dict[int, str], first: str
+    ) -> None:
+        """Write the rules of states from which characters are not counted, and of those that they lead to."""
         order = list(whole)
         for state in order:
             parts = []
@@ -344,7 +367,7 @@ class Rules:
                     whole[target] = f"{first}-u{target}"
                     order.append(target)
                 parts.append(f"{read} {whole[target]}")
-            lines.append(f"{whole[state]} ::= {' | '.join([*parts, EMPTY] if ends[state] else parts)}")
+            self._lines.append(f"{whole[state]} ::= {' | '.join([*parts, EMPTY] if ends[state] else parts)}")
 
     def _loop(self, steps: list[list[tuple[str, int]]], ends: Sequence[bool], state: int) -> str:
         """Return the rule of a character that leads back to a state where a text may end; "": there is another way."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import product
 from json.encoder import encode_basestring as as_json
 
-from .automaton import ANY, Automaton, TooLargeError, both, literal, without
+from .automaton import ANY, Automaton, TooLargeError, literal, parted, without
 from .distinct import Distinct, anything, has_many, once
 from .errors import not_enforced, refused
 from .reader import TOO_LONG, Reader
@@ -39,7 +39,7 @@ class Writer:
         self._distinct = Distinct(reader)
         self._is_once = False   # in items of which a list has each once: a value is spelled in one way
         self._of_node: dict[tuple[Node, bool], str] = {}
-        self._of_names: dict[tuple[int, ...], list[tuple[tuple[bool, ...], Automaton]]] = {}
+        self._of_names: dict[tuple[Automaton, Automaton], list[tuple[bool, Automaton]]] = {}
         self._of_unknown: dict[tuple[int, tuple[str, ...]], Automaton] = {}
         self._of_item: dict[Node, str] = {}
         self._of_pair: dict[tuple[str, Node, bool], str] = {}
@@ -371,17 +371,18 @@ class Writer:
         """Return all names by which automata match; None: any name."""
         if not tests:
             return [((), names)]
-        key = (id(names), *map(id, tests))
-        if key not in self._of_names:
-            found: list[tuple[tuple[bool, ...], Automaton]] = [((), ANY if names is None else names)]
-            for test in tests:
-                found = [
-                    ((*which, is_in), part) for which, one in found
-                    for is_in, part in ((False, without(one, test)), (True, both(one, test))) if not part.is_empty
-                ]   # fmt: skip
-            self._of_names[key] = found
-            self._kept += [*tests, *([] if names is None else [names])]
-        return list(self._of_names[key])
+        found: list[tuple[tuple[bool, ...], Automaton]] = [((), ANY if names is None else names)]
+        for test in tests:
+            found = [
+                ((*which, is_in), part) for which, one in found for is_in, part in self._parted(one, test)
+            ]   # fmt: skip
+        return list(found)
+
+    def _parted(self, names: Automaton, test: Automaton) -> list[tuple[bool, Automaton]]:
+        """Return the names that are not in `test`, and those that are."""
+        if (names, test) not in self._of_names:
+            self._of_names[names, test] = parted(names, test)
+        return self._of_names[names, test]
 
     def _unknown(self, names: Automaton | None, known: Sequence[str]) -> Automaton | None:
         """Return names without those that are known; None: any name."""
