@@ -25,7 +25,9 @@ static int gathers_floats(const experts *x) {
 static void count_all(gemel_model *m, const gguf *g) {
     for (int il = 0; il < m->n_layer; il++)
         for (int id = 0; id < N_SLOTS; id++)
-            if (slots[id].room == SLOT_LAYER && slots[id].kind == SLOT_MATRIX)
+            // Two slots may fill one place, each in other layers.
+            if (slots[id].room == SLOT_LAYER && slots[id].kind == SLOT_MATRIX &&
+                slot_may_be_in(&slots[id], layer_has(m, il)))
                 count_weight(m, slot_weight(m, il, &slots[id]),
                              slot_is_of_experts(&slots[id]) ? m->layers[il].experts.n_used
                                                             : slot_weight(m, il, &slots[id])->n_mats);
