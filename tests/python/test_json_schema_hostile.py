@@ -195,3 +195,15 @@ def test_a_changed_schema_becomes_a_grammar_or_an_error_with_a_path(
             break
         at = at[key]
     compiles_or_says_where(changed, strict=data.draw(st.booleans()))
+
+
+@pytest.mark.parametrize("as_value", [False, True])
+def test_objects_that_a_schema_shares_are_counted_in_each_place(*, as_value: bool) -> None:
+    """JSON text can't share them; Python's dicts can, and say the same thing millions of times."""
+    shared: Any = {"type": "null"}
+    for _ in range(40):
+        shared = {"anyOf": [shared, shared, {"type": "array", "items": shared}]}
+    schema = {"const": shared} if as_value else shared
+    with pytest.raises(gemel.SchemaError, match="more than 500000 objects and lists") as caught:
+        compile_schema(schema)
+    assert caught.value.path == "#"

@@ -11,9 +11,11 @@ from decimal import Decimal
 from typing import Any
 
 from .errors import refused
+from .work import OverBudgetError, limited, spend
 
 Document = dict[str, Any] | list[Any] | str | int | Decimal | bool | None
 DEPTH_MAX = 200
+NESTS_MAX = 500_000    # objects and lists of a document; one that several places share counts for each of them
 DIGITS_MAX = 400       # of a number, written without an exponent: all those of a double
 
 
@@ -29,7 +31,11 @@ def document(value: object, *, root: str = "#") -> Any:  # noqa: ANN401
             value = json.loads(value, parse_float=_decimal, parse_constant=_decimal)
         except (ValueError, RecursionError) as error:
             raise refused("#", f"not valid JSON: {error}") from None
-    return _plain(value, root, 0)
+    try:
+        with limited(NESTS_MAX):
+            return _plain(value, root, 0)
+    except OverBudgetError:
+        raise refused(root, f"it has more than {NESTS_MAX} objects and lists: simplify or split it") from None
 
 
 def _decimal(text: str) -> Decimal:
@@ -59,6 +65,7 @@ def _plain(value: object, path: Path | str, depth: int) -> Document:
         return _text(value, path)
     if isinstance(value, int | float | Decimal):
         return _number(value, path)
+    spend(1)
     if isinstance(value, Mapping):
         found: dict[str, Any] = {}
         for name, one in value.items():
