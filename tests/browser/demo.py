@@ -33,6 +33,11 @@ new PerformanceObserver((list) => list.getEntries().forEach(({ value, hadRecentI
 """
 
 
+OPENED = """
+try { if (localStorage.getItem("gemel-page") === null) localStorage.setItem("gemel-page", '{"drawer":true}'); } catch {}
+"""
+
+
 @contextmanager
 def listening(app: ASGIApp) -> Iterator[str]:
     """Serve an app in a thread; yield its origin."""
@@ -83,14 +88,16 @@ class DemoPage(Watched):
     """The page, as a visitor uses it."""
 
     def __init__(
-        self, context: BrowserContext, url: str, *, init: str = "", width: int = 1440, height: int = 900
-    ) -> None:
+        self, context: BrowserContext, url: str, *, init: str = "", width: int = 1440, height: int = 900,
+        drawer: bool = True,
+    ) -> None:  # fmt: skip
+        """drawer: the visitor has opened it before."""
         super().__init__(context, "the demo page")
         self.url = url
         self.requests: list[str] = []
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.add_init_script(OBSERVE + init)
+        self.page.add_init_script(OBSERVE + init + (OPENED if drawer else ""))
         self.open()
 
     def open(self) -> None:

@@ -213,7 +213,7 @@ def test_settings_survive_a_reload_and_reach_python(visit: Open, model: gemel.Mo
     assert one.page.locator("#set-top_k").input_value() == "3"
     one.page.get_by_role("button", name="Reset to defaults").click()
     kept = json.loads(one.page.evaluate("localStorage.getItem('gemel-page')"))
-    assert kept == {"system": "Be odd."}
+    assert kept == {"system": "Be odd.", "drawer": True}
 
 
 def test_a_wrong_setting_is_said_and_not_kept(visit: Open) -> None:

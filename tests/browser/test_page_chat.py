@@ -10,13 +10,15 @@ import gemel
 import pyodide_files
 import pytest
 import tiny
-from browser.pages import CSP, ApiPage
+from browser.pages import CSP, ApiPage, violations
 from browser.server import Served
 from conftest import CHATML
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 OpenPage = Callable[..., ApiPage]
 Serve = Callable[..., Served]
+CONSOLE = "<gemel-chat>"   # of errors, which are for the page's author
+BROKEN = "This chat can’t answer at the moment: something on the page has to be corrected first."
 TYPES = building.ROOT / "tests" / "browser" / "types"
 # An element with the attributes v.set; what it tells is window.told: [[type, detail], ...].
 PLACE = """
@@ -42,6 +44,11 @@ def answers(data: bytes, system: str | None, *texts: str) -> list[str]:
     with gemel.open(data) as model:
         chat = model.chat(system)
         return [chat.send(text, max_tokens=12, temperature=0).read() for text in texts]
+
+
+def letters(text: str) -> str:
+    """Return a text's letters alone: Markdown changes spaces and marks."""
+    return "".join(letter for letter in text if letter.isalnum())
 
 
 def place(page: ApiPage, options: dict[str, object] | None = None, **attributes: str) -> None:
@@ -83,7 +90,7 @@ def test_a_visitor_talks_with_the_model(
     assert log.get_attribute("aria-live") == "polite"
     assert log.get_attribute("aria-busy") == "false"
     assert (one.js("return live"), page.get_by_role("status").get_attribute("aria-live")) == ("off", "polite")
-    assert page.locator(".assistant").last.inner_text().endswith(wanted[1].rstrip())
+    assert letters(page.locator(".assistant .text").last.inner_text()) == letters(wanted[1])
     one.close()
 
 
@@ -92,6 +99,7 @@ def test_answers_are_valid_by_the_schema_of_the_attribute(api_page: OpenPage, fi
     ask = "await chat.load(v.url); return (await chat.ask('Which?'))?.text ?? told.at(-1)[1].message;"
     place(one, None, **{"json-schema": '{"enum": ["S", "M"]}'})
     assert one.js(ask, url=file.url) in ('"S"', '"M"')
+    one.expect(CONSOLE)
     place(one, None, **{"json-schema": " "})
     assert one.js(ask, url=file.url) == '<gemel-chat>: json-schema="" is neither JSON nor the id of an element'
     place(one, None, **{"json-schema": "shirt"})
@@ -164,7 +172,7 @@ def test_what_is_typed_is_text_and_not_markup(api_page: OpenPage, file: Served) 
 
 def test_an_error_is_shown_and_the_question_stays(api_page: OpenPage, file: Served, served: Serve) -> None:
     one = api_page(module="gemel-chat.js")
-    one.expect("404", "Failed to load resource")
+    one.expect("404", "Failed to load resource", CONSOLE)
     gone = served(b"", status=404)
     place(one, model=gone.url)
     box = one.page.get_by_role("textbox")
@@ -172,7 +180,8 @@ def test_an_error_is_shown_and_the_question_stays(api_page: OpenPage, file: Serv
     box.press("Enter")
     alert = one.page.get_by_role("alert")
     alert.wait_for()
-    assert gone.url in alert.inner_text()
+    assert alert.inner_text().startswith("The model could not be downloaded.")
+    assert gone.url in one.js("return told.at(-1)[1].message")
     assert one.js("return told.at(-1)[0] + ' ' + told.at(-1)[1].name") == "error SourceError"
     assert (box.input_value(), one.js("return chat.messages.length")) == ("Hello", 0)
     one.js("chat.setAttribute('model', v.url)", url=file.url)
@@ -183,13 +192,15 @@ def test_an_error_is_shown_and_the_question_stays(api_page: OpenPage, file: Serv
     box.fill("More")
     box.press("Enter")
     alert.wait_for()
-    assert "there is no option 'nonsense'" in alert.inner_text()
+    assert alert.inner_text() == BROKEN
+    assert "there is no option 'nonsense'" in one.js("return told.at(-1)[1].message")
     assert one.js("return chat.messages.length") == 2
 
 
 @pytest.mark.parametrize("how", ["visitor", "autoload"])
 def test_an_element_without_a_model_says_so(api_page: OpenPage, how: str) -> None:
     one = api_page(module="gemel-chat.js")
+    one.expect(CONSOLE)
     if how == "autoload":
         place(one, autoload="")
     else:
@@ -198,14 +209,18 @@ def test_an_element_without_a_model_says_so(api_page: OpenPage, how: str) -> Non
         one.page.get_by_role("button", name="Send").click()
     alert = one.page.get_by_role("alert")
     alert.wait_for()
-    assert alert.inner_text() == "<gemel-chat> has no model: set its model attribute, or call load(model)"
-    assert one.js("return told.map(([type, detail]) => [type, detail.name])") == [["error", "TypeError"]]
+    assert alert.inner_text() == BROKEN
+    words = "<gemel-chat> has no model: set its model attribute, or call load(model)"
+    assert one.js("return told.map(([type, { name, message }]) => [type, name, message])") == [
+        ["error", "TypeError", words]
+    ]
     assert one.page.get_by_role("textbox").input_value() == ("Hello" if how == "visitor" else "")
     assert one.page.get_by_role("button", name="Send").is_visible()
 
 
 def test_after_close_the_next_message_loads_the_model_again(api_page: OpenPage, file: Served, data: bytes) -> None:
     one = api_page(module="gemel-chat.js")
+    one.expect(CONSOLE)
     place(one, threads="1")
     wanted = answers(data, None, "Hello")[0]
     raw = "await (await fetch(v.url)).arrayBuffer()"
@@ -219,7 +234,8 @@ def test_after_close_the_next_message_loads_the_model_again(api_page: OpenPage, 
             assert "error" not in types
         else:
             assert (result, types) == (None, {"error"})
-            said = one.page.get_by_role("alert").inner_text()
+            said = one.js("return told.at(-1)[1].message")
+            assert one.page.get_by_role("alert").inner_text() == BROKEN
             assert "given as bytes, which are not kept: call load(model) again" in said
 
 
@@ -248,6 +264,73 @@ def test_it_loads_by_itself_when_told_so(api_page: OpenPage, file: Served) -> No
     place(one, model=file.url, autoload="")
     one.page.wait_for_selector("text=model.gguf runs in this tab")
     assert one.js("return told.at(-1)[0]") == "ready"
+
+
+SLOTS = """
+chat.innerHTML = "<h3 slot=greeting>Ask the shop</h3><button slot=examples>Do you deliver?</button>"
+    + "<button slot=examples data-question='Is it open on Sundays?'>Sundays</button>";
+"""
+
+
+def test_greeting_and_examples_are_the_pages_own_until_the_first_question(
+    api_page: OpenPage, file: Served
+) -> None:
+    one = api_page(module="gemel-chat.js")
+    place(one, model=file.url)
+    one.js(SLOTS)
+    page = one.page
+    assert page.get_by_role("heading", name="Ask the shop").is_visible()
+    page.get_by_role("button", name="Sundays").click()
+    page.locator(".assistant .foot").wait_for()
+    assert one.js("return chat.messages[0].content") == "Is it open on Sundays?"
+    assert not page.get_by_role("heading", name="Ask the shop").is_visible()
+
+
+def test_an_answer_is_markdown_and_can_be_copied(api_page: OpenPage, file: Served) -> None:
+    one = api_page(module="gemel-chat.js")
+    place(one, model=file.url)
+    answer = "# Tides\n\n- **high**\n- [low](https://example.org/)\n\n```python\nprint(1)\n```\n<b>no markup</b>"
+    one.js(
+        "await chat.load(); const whole = { text: v.answer, reasoning: '', calls: [], stop_reason: 'stop',"
+        "    messages: [{ role: 'assistant', content: v.answer }], usage: { completion_tokens: 9 }, timings: {} };"
+        "chat.gemel.chat = () => ({ result: Promise.resolve(whole),"
+        "    parts: async function* () { for (const one of v.answer) yield { kind: 'text', text: one }; } });"
+        "await chat.ask('What is a tide?')",
+        answer=answer,
+    )
+    text = one.page.locator(".assistant .text")
+    assert [text.locator(name).count() for name in ("h3", "li", "strong", "a", ".code pre", "b")] == [1, 2, 1, 1, 1, 0]
+    one.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    one.page.bring_to_front()
+    one.page.locator(".assistant .foot").get_by_role("button", name="Copy").click()
+    one.page.get_by_text("Copied").wait_for()
+    assert one.js("return navigator.clipboard.readText()") == answer
+
+
+def test_a_large_download_is_said_and_begins_only_when_the_visitor_agrees(
+    api_page: OpenPage, file: Served, data: bytes
+) -> None:
+    one = api_page(module="gemel-chat.js")
+    place(one, None, model=file.url + "?asked", **{"ask-above": "0"})
+    page = one.page
+    box = page.get_by_role("textbox", name="Your message")
+    box.fill("Hello")
+    box.press("Enter")
+    offer = page.get_by_role("group", name="Download")
+    words = offer.inner_text()
+    assert f"the model model ({len(data) / 1e6:.1f} MB)" in words
+    assert "and the program that runs it (1" in words
+    assert violations(page, "gemel-chat") == []
+    page.get_by_role("button", name="Not now").click()
+    assert (box.input_value(), one.js("return [told.length, chat.messages.length]")) == ("Hello", [0, 0])
+    box.press("Enter")
+    page.get_by_role("button", name="Download and answer").click()
+    page.locator(".assistant .foot").wait_for()
+    assert not offer.is_visible()
+    place(one, None, model=file.url + "?asked", **{"ask-above": "0"})   # a later visit: the model is kept here
+    box.fill("Again")
+    box.press("Enter")
+    page.locator(".assistant .foot").wait_for()
 
 
 def test_progress_in_words(api_page: OpenPage) -> None:

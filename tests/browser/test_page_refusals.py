@@ -282,6 +282,7 @@ def test_the_element_checks_what_load_takes(api_page: OpenPage, file: Served) ->
 
 def test_messages_of_another_type_return_the_question(api_page: OpenPage, file: Served) -> None:
     page = api_page(isolated=False, module="gemel-chat.js")
+    page.expect("<gemel-chat>")
     found = page.js(
         "const chat = document.createElement('gemel-chat'); chat.setAttribute('model', v.url);"
         "document.body.append(chat); const told = [];"

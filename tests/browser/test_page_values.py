@@ -125,6 +125,7 @@ def test_odd_subjects_are_refused_in_words(loaded: ApiPage, file: Served, call: 
 
 def test_the_element_takes_null_and_names_its_attributes(api_page: OpenPage, file: Served) -> None:
     page = api_page(isolated=False, module="gemel-chat.js")
+    page.expect("<gemel-chat>")
     found = page.js(
         "const make = (set) => { const chat = document.createElement('gemel-chat');"
         "    for (const [name, value] of Object.entries(set)) chat.setAttribute(name, value);"

@@ -59,7 +59,9 @@ def test_assets_json_has_size_and_hash_of_each_file_and_old_files_are_deleted(
     assert found == {"assets.json", "LICENCES.txt", *packed, *(file["name"] for file in listed)}
     assert gzip.decompress((out / "pyodide/pyodide.asm.wasm.gz").read_bytes()) == b"large" * 1000
     assert {name.partition("/")[0] for name in found} == set(assets.MADE)
-    assert [file["name"] for file in written["vendor"]] == ["vendor/marked.js", "vendor/dompurify.js"]
+    assert [file["name"] for file in written["vendor"]] == [
+        f"vendor/{name}.js" for name in ("marked", "dompurify", "katex", "highlight")
+    ]
     assert (out / "vendor" / "marked.js").read_text() == "export const name = 'marked';\n"
     assert [file["group"] for file in written["wheels"]] == ["tab", "server"]
     for file in listed:

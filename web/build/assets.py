@@ -43,7 +43,11 @@ CACHE = ROOT / "build" / "assets"
 MADE = ("pyodide", "wheels", "vendor", "assets.json", "LICENCES.txt")   # in the folder that is filled
 PYODIDE_LOCK = ROOT / "tests" / "wasm" / "package-lock.json"
 VENDOR_LOCK = ROOT / "web" / "build" / "package-lock.json"
-VENDOR = {"marked": "lib/marked.esm.js", "dompurify": "dist/purify.es.mjs"}   # package: its module
+VENDOR = {   # package: its module
+    "marked": "lib/marked.esm.js", "dompurify": "dist/purify.es.mjs", "katex": "dist/katex.mjs",
+    "@highlightjs/cdn-assets": "es/highlight.min.js",
+}  # fmt: skip
+NAMES = {"@highlightjs/cdn-assets": "highlight"}   # of modules that are not named as their package
 SOURCE_MAP = re.compile(rb"\n//# sourceMappingURL=\S+\s*$")   # the map itself is not copied
 PYODIDE_FILES = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
 PYTHON = "3.14"   # Pyodide's
@@ -55,7 +59,7 @@ Pyodide {version}: MPL-2.0. Its files here are unchanged; their source is https:
 CPython, in pyodide.asm.wasm and python_stdlib.zip: PSF-2.0, https://docs.python.org/3/license.html
 Emscripten's runtime, in pyodide.asm.mjs and pyodide.asm.wasm: MIT, https://github.com/emscripten-core/emscripten
 """
-VENDOR_CHANGE = "The files in vendor are npm's without their last line, which named a source map."
+VENDOR_CHANGE = "The files in vendor are npm's, without a last line that named a source map."
 
 
 class AssetError(RuntimeError):
@@ -168,6 +172,7 @@ def fetch_npm(package: str, lock: Path, files: Sequence[str], folder: Path = CAC
         for name in files:
             write_member(archive, f"package/{name}", unpacked / name)
         shutil.rmtree(made, ignore_errors=True)
+        made.parent.mkdir(parents=True, exist_ok=True)   # a package's name may have a scope
         unpacked.rename(made)
     return made
 
@@ -207,7 +212,7 @@ def gather(
         {**described(out, shutil.copyfile(wheel.path, out / "wheels" / wheel.path.name)), "group": wheel.group}
         for wheel in wheels
     ]
-    modules = [described(out, copy_module(folder / VENDOR[name], out / "vendor" / f"{name}.js"))
+    modules = [described(out, copy_module(folder / VENDOR[name], out / "vendor" / f"{NAMES.get(name, name)}.js"))
                for name, folder in vendor.items()]  # fmt: skip
     write_compressed(out / one["name"] for one in [*files, *modules])
     assets = {"pyodide": files, "wheels": packed, "vendor": modules}

@@ -26,7 +26,7 @@ export interface GemelChatEvents {
 }
 
 /** <gemel-chat model="..." system="..." threads="2" placeholder="..." base="..." models="..." json-schema="..."
-    autoload> */
+    ask-above="20" autoload> */
 export class GemelChat extends HTMLElement {
     /** The conversation; may be edited while no answer is running. */
     messages: Message[];

@@ -1,9 +1,12 @@
 // <gemel-chat model="...">: a conversation with a model that runs in the visitor's tab, on any page. Shows what
 // gemel.js does and reports it in events (ready, progress, part, piece, done, error); knows nothing of how text is
-// generated.
+// generated. Answers are Markdown, drawn as on gemel's own page.
 //
 //     <script type="module" src="https://example.org/gemel/gemel-chat.js"></script>
 //     <gemel-chat model="https://example.org/model.gguf" system="Be brief."></gemel-chat>
+import { downloadOf, keep } from "./chat_download.js";
+import { STYLE } from "./chat_style.js";
+import { offerOf, plainly } from "./chat_words.js";
 import { Folds } from "./folds.js";
 import { Gemel, Generation, ToolCall } from "./gemel.js";
 import { loadOptionsOf, shown } from "./options.js";
@@ -11,57 +14,8 @@ import { words } from "./words.js";
 
 export { Gemel, Generation, ToolCall, words };
 
-const STYLE = `
-:host {
-    color-scheme: light dark;
-    --ink: light-dark(#1c1d22, #e9e9ee); --paper: light-dark(#fff, #17181c); --soft: light-dark(#f1f2f5, #24262c);
-    --line: light-dark(#8b8e98, #777b86); --quiet: light-dark(#595c66, #a5a8b3);
-    --accent: var(--gemel-accent, light-dark(#1d4fd7, #86a8ff)); --on-accent: light-dark(#fff, #10131c);
-    display: flex; flex-direction: column; gap: .5rem; box-sizing: border-box; height: 30rem; padding: .75rem;
-    border: 1px solid var(--line); border-radius: .75rem; background: var(--paper); color: var(--ink);
-    font: 1rem/1.5 system-ui, sans-serif;
-}
-:host([hidden]) { display: none; }
-* { box-sizing: border-box; }
-[hidden] { display: none !important; }
-:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-.hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-.log { flex: 1; min-height: 0; overflow-y: auto; overscroll-behavior: contain; border-radius: .5rem; }
-.message { max-width: 46rem; margin: 0 0 .75rem; white-space: pre-wrap; overflow-wrap: anywhere; text-align: start;
-    unicode-bidi: plaintext; }
-.user { width: fit-content; max-width: 85%; margin-left: auto; padding: .4rem .75rem; border-radius: .75rem;
-    background: var(--soft); }
-.fold { max-width: 100%; margin: 0 0 .5rem; color: var(--quiet); font-size: .9rem; white-space: normal; }
-.fold summary { display: flex; gap: .5rem; align-items: center; width: fit-content; max-width: 100%; min-height: 2rem;
-    padding: 0 .6rem; border: 1px solid var(--line); border-radius: .5rem; cursor: pointer; }
-.fold summary::before { content: "▸"; flex: none; }
-.fold summary:focus-visible { outline-offset: -2px; }
-.fold[open] summary::before { content: "▾"; }
-.fold .title, .fold .state { flex: none; }
-.fold code.title { max-width: 60%; overflow: hidden; color: var(--ink); text-overflow: ellipsis; }
-.fold .preview { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.fold[open] .preview { visibility: hidden; }
-.fold code, .fold pre, .fold .preview { font-family: ui-monospace, monospace; font-size: .85em; }
-.fold.failed .state { color: light-dark(#b3151c, #ff9a94); }
-.fold .inside { margin: .4rem 0 .75rem; padding-inline-start: .75rem; border-inline-start: 2px solid var(--line); }
-.fold.thought .inside { white-space: pre-wrap; }
-.fold dd { margin: 0; color: var(--ink); }
-.fold pre { margin: 0 0 .35rem; white-space: pre-wrap; overflow-wrap: anywhere; }
-.status { min-height: 1.3rem; color: var(--quiet); font-size: .85rem; line-height: 1.3rem;
-    font-variant-numeric: tabular-nums; }
-.error { margin: 0; color: light-dark(#b3151c, #ff9a94); font-size: .9rem; overflow-wrap: anywhere; }
-progress { width: 100%; height: .35rem; accent-color: var(--accent); }
-progress[hidden] { display: block !important; visibility: hidden; }
-form { display: flex; gap: .5rem; align-items: end; }
-textarea { flex: 1; min-width: 0; min-height: 2.75rem; max-height: 10rem; padding: .55rem .7rem; resize: none;
-    field-sizing: content; border: 1px solid var(--line); border-radius: .5rem; background: var(--paper);
-    color: inherit; font: inherit; }
-textarea::placeholder { color: var(--quiet); opacity: 1; }
-button { min-width: 5rem; min-height: 2.75rem; padding: 0 1rem; border: 0; border-radius: .5rem;
-    background: var(--accent); color: var(--on-accent); font: inherit; font-weight: 600; cursor: pointer; }
-button.stop { background: var(--ink); color: var(--paper); }
-button:disabled { opacity: .5; cursor: default; }
-`;
+const HERE = new URL(".", import.meta.url).href;
+const ASK_ABOVE = 20; // MB of a download: the visitor is asked before a larger one
 let sheet = null;
 
 /** Make an element: its class, attributes, children (text is always text). */
@@ -84,6 +38,8 @@ export class GemelChat extends HTMLElement {
     #gemel = null;
     #last = null; // {model, options, attribute}: the last model to load, and the `model` attribute at that time
     #busy = false;
+    #asking = false; // the visitor is asked about a download
+    #agreed = false;
     #parts;
 
     constructor() {
@@ -105,16 +61,37 @@ export class GemelChat extends HTMLElement {
 
     #build(root) {
         const live = { role: "log", "aria-live": "polite", "aria-label": "Conversation" };
-        const log = make("div", { className: "log", tabindex: "0", ...live });
-        const progress = make("progress", { max: "1", "aria-label": "Loading the model", hidden: "" });
-        const status = make("div", { className: "status", role: "status" });
-        const error = make("p", { className: "error", role: "alert", hidden: "" });
-        const input = make("textarea", { id: "input", rows: "1", dir: "auto", autocomplete: "off" });
-        const send = make("button", { type: "button" }, "Send");
-        const stop = make("button", { type: "button", className: "stop", hidden: "" }, "Stop");
+        const examples = make("slot", { name: "examples" });
+        const welcome = make(
+            "div",
+            { className: "welcome", part: "welcome" },
+            make("slot", { name: "greeting" }),
+            make("div", { className: "examples", part: "examples" }, examples),
+        );
+        const log = make("div", { className: "log", part: "log", tabindex: "0", ...live }, welcome);
+        const progress = make("progress", {
+            max: "1",
+            "aria-label": "Loading the model",
+            hidden: "",
+            part: "progress",
+        });
+        const status = make("div", { className: "status", part: "status", role: "status" });
+        const error = make("p", { className: "error", part: "error", role: "alert", hidden: "" });
+        const offer = make("div", {
+            className: "offer",
+            part: "offer",
+            role: "group",
+            "aria-label": "Download",
+            hidden: "",
+        });
+        const input = make("textarea", { id: "input", part: "input", rows: "1", dir: "auto", autocomplete: "off" });
+        const send = make("button", { type: "button", part: "button send" }, "Send");
+        const stop = make("button", { type: "button", className: "stop", part: "button stop", hidden: "" }, "Stop");
         const label = make("label", { className: "hidden", for: "input" }, "Your message");
-        const form = make("form", {}, label, input, send, stop); // never submitted: a sandboxed frame may forbid that
-        root.append(log, error, status, progress, form);
+        // The form is never submitted: a sandboxed frame may forbid that.
+        const form = make("form", { part: "form" }, label, input, send, stop);
+        root.append(log, error, offer, status, progress, form);
+        examples.addEventListener("click", ({ target }) => this.#ideaOf(target));
         send.addEventListener("click", () => this.#send());
         input.addEventListener("keydown", (event) => {
             if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -122,10 +99,12 @@ export class GemelChat extends HTMLElement {
             this.#send();
         });
         root.addEventListener("keydown", (event) => {
-            if (event.key === "Escape" && this.#busy) this.stop();
+            if (event.key !== "Escape") return;
+            if (this.#asking) this.#parts.offer.querySelector(".later").click();
+            else if (this.#busy) this.stop();
         });
         stop.addEventListener("click", () => this.stop());
-        return { log, progress, status, error, input, send, stop };
+        return { log, welcome, progress, status, error, offer, input, send, stop };
     }
 
     connectedCallback() {
@@ -179,6 +158,7 @@ export class GemelChat extends HTMLElement {
             this.#last = { model: isBytes ? null : wanted.model, options: kept, attribute };
             const report = (progress) => this.#progressed(progress, listener);
             const info = await this.gemel.load(wanted.model, { ...kept, prompt, signal, onProgress: report });
+            if (info.why_uncached === null) keep(wanted.model);
             this.#showInfo(info);
             this.#tell("ready", info);
             return info;
@@ -228,6 +208,7 @@ export class GemelChat extends HTMLElement {
             const result = await this.#answer([...(this.messages ?? []), { role: "user", content: text }], shown[1]);
             if (result !== null && isShown(result)) return result;
             for (const message of shown) message.remove(); // the question was not answered: take it back
+            this.#parts.welcome.hidden = this.#parts.log.querySelector(".message") !== null;
             this.#parts.input.value ||= text;
             return null;
         });
@@ -294,20 +275,56 @@ export class GemelChat extends HTMLElement {
     async #stream(generation, answer) {
         const folds = new Folds();
         answer.append(folds.element);
-        const text = answer.appendChild(document.createTextNode(""));
+        const text = await this.#writing(answer);
         try {
             for await (const part of generation.parts()) {
                 this.#atEnd(() => {
                     folds.take(part);
-                    if (part.kind === "text") text.appendData(part.text);
+                    if (part.kind === "text") text.feed(part.text);
                 });
                 this.#tell("part", part);
                 if (part.kind === "text") this.#tell("piece", { text: part.text });
             }
         } finally {
-            this.#atEnd(() => folds.end());
+            this.#atEnd(() => {
+                folds.end();
+                text.end();
+            });
         }
-        return generation.result;
+        const result = await generation.result;
+        if (result.text)
+            this.#atEnd(() =>
+                answer.append(
+                    make(
+                        "div",
+                        { className: "foot" },
+                        text.copier(() => result.text),
+                    ),
+                ),
+            );
+        return result;
+    }
+
+    /** What draws the text of an answer: {feed, end, copier}. Loaded with the first answer. */
+    async #writing(answer) {
+        const place = make("div", { className: "text", part: "text" });
+        const [{ Markdown }, { copier }] = await Promise.all([import("./page/markdown.js"), import("./page/dom.js")]);
+        const markdown = new Markdown(place);
+        answer.append(place);
+        let waits = false;
+        const draw = () => {
+            waits = false;
+            this.#atEnd(() => markdown.render());
+        };
+        return {
+            feed: (piece) => {
+                markdown.feed(piece);
+                if (!waits) requestAnimationFrame(draw);
+                waits = true;
+            },
+            end: () => markdown.end(),
+            copier,
+        };
     }
 
     #isLoaded() {
@@ -326,11 +343,64 @@ export class GemelChat extends HTMLElement {
         return { model: attribute };
     }
 
-    #send() {
-        const text = this.#parts.input.value.trim();
+    async #send() {
+        const { input } = this.#parts;
+        if (!input.value.trim() || this.#busy || this.#asking) return;
+        if (!(await this.#agrees())) return;
+        const text = input.value.trim();
         if (!text || this.#busy) return;
-        this.#parts.input.value = "";
-        this.ask(text).catch(() => {}); // shown, and reported by an event
+        input.value = "";
+        await this.ask(text).catch(() => {}); // shown, and reported by an event
+    }
+
+    /** An example was pressed: its button's text, or its data-question, is the question. */
+    #ideaOf(target) {
+        const act = target instanceof Element ? target.closest("button, [data-question]") : null;
+        if (act === null || this.#busy || this.#asking) return;
+        this.#parts.input.value = act.dataset.question ?? act.textContent.trim();
+        this.#send();
+    }
+
+    /** Whether the visitor agrees to what the question downloads. Small downloads need no question. */
+    async #agrees() {
+        if (this.#agreed || this.#isLoaded()) return true;
+        const above = Number(this.getAttribute("ask-above") ?? ASK_ABOVE);
+        let model;
+        try {
+            ({ model } = this.#wanted());
+        } catch {
+            return true; // ask() reports it
+        }
+        this.#asking = true;
+        try {
+            const download = await downloadOf(model, this.getAttribute("base") ?? HERE);
+            const isSmall =
+                download === null || (download.size !== null && download.size + download.program <= above * 1e6);
+            this.#agreed = isSmall || Number.isNaN(above) || (await this.#offer(download));
+            return this.#agreed;
+        } finally {
+            this.#asking = false;
+        }
+    }
+
+    /** Say what a question downloads, and wait for the visitor's word. */
+    #offer(download) {
+        const { offer, input } = this.#parts;
+        return new Promise((resolve) => {
+            const end = (agrees) => {
+                offer.hidden = true;
+                offer.replaceChildren();
+                input.focus();
+                resolve(agrees);
+            };
+            const go = make("button", { type: "button", part: "button" }, "Download and answer");
+            const later = make("button", { type: "button", className: "later", part: "button" }, "Not now");
+            go.addEventListener("click", () => end(true));
+            later.addEventListener("click", () => end(false));
+            offer.replaceChildren(make("p", {}, offerOf(download)), make("div", { className: "row" }, go, later));
+            offer.hidden = false;
+            go.focus();
+        });
     }
 
     async #busily(act) {
@@ -377,7 +447,8 @@ export class GemelChat extends HTMLElement {
 
     #show(role, text) {
         const who = make("span", { className: "hidden" }, role === "user" ? "You: " : "Answer: ");
-        const message = make("div", { className: `message ${role}` }, who, text);
+        const message = make("div", { className: `message ${role}`, part: `message ${role}` }, who, text);
+        this.#parts.welcome.hidden = true;
         this.#atEnd(() => this.#parts.log.append(message), role === "user");
         return message;
     }
@@ -408,7 +479,8 @@ export class GemelChat extends HTMLElement {
         const place = this.#parts.error;
         const stopped = error.name === "CancelledError";
         this.#say(stopped ? "Stopped" : "");
-        place.textContent = stopped ? "" : error.message;
+        place.textContent = stopped ? "" : plainly(error);
+        if (!stopped) console.error("<gemel-chat>", error); // for the page's author
         place.hidden = stopped;
         this.#tell("error", error);
     }

@@ -1,6 +1,7 @@
 // A conversation as a tree: a question has versions beside it, and each version has what followed it. One path through
 // the tree is shown. Knows nothing of the page, and checks what it is made from: a file may hold anything.
 
+import { storedFiles } from "./files.js";
 import { storedTokens } from "./tokens.js";
 
 const LIMIT = 2_000_000; // characters of a text
@@ -13,7 +14,7 @@ const textOr = (value, other) => (isText(value) ? value : other);
 const HOSTS = ["tab", "native"];
 
 export class Branches {
-    #nodes = new Map(); // id -> {id, parent, question, answer, forgotten, shown}
+    #nodes = new Map(); // id -> {id, parent, question, files, answer, forgotten, shown}
     #last = 0;
 
     get isEmpty() {
@@ -21,8 +22,8 @@ export class Branches {
     }
 
     /** Add a question below another (null: as a first one), and show it. */
-    add(parent, question) {
-        const node = { id: ++this.#last, parent: parent?.id ?? null, question, answer: null, forgotten: false };
+    add(parent, question, files = []) {
+        const node = { id: ++this.#last, parent: parent?.id ?? null, question, files, answer: null, forgotten: false };
         this.#nodes.set(node.id, node);
         this.show(node);
         return node;
@@ -77,7 +78,8 @@ export class Branches {
             made.#last = Math.max(made.#last, one.id);
             const { id, parent, question } = one;
             const [forgotten, shown] = [one.forgotten === true, one.shown === true];
-            made.#nodes.set(id, { id, parent, question, answer: answerOf(one.answer), forgotten, shown });
+            const files = storedFiles(one.files);
+            made.#nodes.set(id, { id, parent, question, files, answer: answerOf(one.answer), forgotten, shown });
         }
         return made;
     }

@@ -1,49 +1,83 @@
 // The Python cell: runs a program in a separate worker, so that the conversation neither waits for it nor ends with it.
+// A program that the visitor has changed is kept in the browser, one for each example.
 import { Gemel } from "../gemel.js";
 import { byId, make } from "./dom.js";
+import { Editor } from "./editor.js";
 import { EXAMPLES } from "./examples.js";
 import { Output } from "./output.js";
 
+const KEY = "gemel-programs"; // in localStorage: {name of an example: program}
+const LONGEST = 100_000; // characters of a program that is kept
 const GRACE = 2000; // milliseconds that a stopped program has to end
 
 export class Cell {
     #gemel = null;
     #running = false;
-    #code = byId("code");
+    #editor = new Editor(byId("code"), () => this.#keep());
+    #kept = keptPrograms();
     #output = new Output(byId("output"));
     #model = "";
 
     constructor() {
         const select = byId("example");
         select.append(...EXAMPLES.map(({ name }, i) => make("option", { value: i }, name)));
-        select.addEventListener("change", () => this.#use(EXAMPLES[select.value]));
+        select.addEventListener("change", () => this.#use());
+        byId("original").addEventListener("click", () => {
+            delete this.#kept[this.#example.name];
+            this.#store();
+            this.#use();
+            byId("code").focus();
+        });
         byId("run").addEventListener("click", () => this.run());
         byId("halt").addEventListener("click", () => this.stop());
-        this.#code.addEventListener("keydown", (event) => this.#typed(event));
-        this.#use(EXAMPLES[0]);
+        byId("code").addEventListener("keydown", (event) => this.#typed(event));
+        this.#use();
+    }
+
+    get #example() {
+        return EXAMPLES[byId("example").value];
+    }
+
+    /** The example's program, with the page's model. */
+    get #original() {
+        return this.#example.code.replace("ADDRESS", this.#model);
     }
 
     /** The address that the examples open. */
     set model(address) {
-        const isUnedited = EXAMPLES.some(({ code }) => code.replace("ADDRESS", this.#model) === this.#code.value);
         this.#model = /^\.{0,2}\//.test(address) ? new URL(address, document.baseURI).href : address;
-        if (isUnedited) this.#use(EXAMPLES[byId("example").value]);
+        if (!Object.hasOwn(this.#kept, this.#example.name)) this.#use();
     }
 
-    #use({ code }) {
-        this.#code.value = code.replace("ADDRESS", this.#model);
+    /** Show the visitor's program for the chosen example, or the example's own. */
+    #use() {
+        const { name } = this.#example;
+        this.#editor.text = Object.hasOwn(this.#kept, name) ? this.#kept[name] : this.#original;
+        byId("original").hidden = !Object.hasOwn(this.#kept, name);
+    }
+
+    /** Keep what the visitor has changed. */
+    #keep() {
+        const { name } = this.#example;
+        const { text } = this.#editor;
+        if (text === this.#original || text.length > LONGEST) delete this.#kept[name];
+        else this.#kept[name] = text;
+        byId("original").hidden = !Object.hasOwn(this.#kept, name);
+        this.#store();
+    }
+
+    #store() {
+        try {
+            localStorage.setItem(KEY, JSON.stringify(this.#kept));
+        } catch {
+            // no storage: the program is kept until the page is closed
+        }
     }
 
     #typed(event) {
         if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
             event.preventDefault();
             this.run();
-        } else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
-            event.preventDefault(); // the next line has this one's indentation
-            const before = this.#code.value.slice(0, this.#code.selectionStart);
-            const line = before.slice(before.lastIndexOf("\n") + 1);
-            const indent = /^[ \t]*/.exec(line)[0] + (/:\s*$/.test(line) ? "    " : "");
-            this.#code.setRangeText(`\n${indent}`, this.#code.selectionStart, this.#code.selectionEnd, "end");
         } else if (event.key === "Escape" && this.#running) {
             event.stopPropagation();
             this.stop();
@@ -59,7 +93,7 @@ export class Cell {
         const begun = performance.now();
         let words;
         try {
-            const value = await this.#gemel.run(this.#code.value, {
+            const value = await this.#gemel.run(this.#editor.text, {
                 onOutput: (text, stream) => this.#output.write(text, stream),
             });
             if (value !== null) this.#write(value, "value");
@@ -102,5 +136,16 @@ export class Cell {
     /** Write a separate line. */
     #write(text, stream) {
         this.#output.write(`${this.#output.isFresh ? "" : "\n"}${text}\n`, stream);
+    }
+}
+
+/** The visitor's programs; what is stored may be anything. */
+function keptPrograms() {
+    try {
+        const stored = JSON.parse(localStorage.getItem(KEY) ?? "{}");
+        const known = EXAMPLES.map(({ name }) => [name, stored[name]]);
+        return Object.fromEntries(known.filter(([, code]) => typeof code === "string" && code.length <= LONGEST));
+    } catch {
+        return {};
     }
 }

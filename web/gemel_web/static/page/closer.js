@@ -1,6 +1,7 @@
 // For those who look closer, below an answer: its tokens with their probabilities, the seed, and the answer as a program.
 import { button, copier, make } from "./dom.js";
 import { asCurl, asJavaScript, asPython } from "./programs.js";
+import { reader } from "./speech.js";
 import { tokenView } from "./tokens.js";
 
 const SERVER = "http://localhost:8090/v1"; // of `gemel serve`
@@ -13,6 +14,8 @@ export function closer(turn, result, body, page) {
     if (result.tokens?.length) found.push(probabilities(result.tokens, body, page.settings));
     if (Number.isFinite(result.seed)) found.push(seedOf(result.seed));
     if (turn.run !== null) found.push(...copies(turn, result, page.hosts));
+    const read = result.text.trim() ? reader(() => result.text) : null;
+    if (read !== null) found.unshift(read);
     return found;
 }
 

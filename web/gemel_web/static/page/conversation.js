@@ -8,6 +8,7 @@ import { contextOf, largerOf, limitOf } from "./context.js";
 import { button, byId, everyFrame, make } from "./dom.js";
 import { BROKEN, LOOP, STOPPED, whyEnded } from "./ends.js";
 import { explained } from "./errors.js";
+import { contentOf } from "./files.js";
 import { capital, count } from "./format.js";
 import { AWAY } from "./native.js";
 import { ProgressView } from "./progress.js";
@@ -168,8 +169,8 @@ export class Conversation {
     }
 
     /** The messages of a next question. */
-    messagesFor(question) {
-        return this.#messagesAfter(this.#turns, question);
+    messagesFor(question, files) {
+        return this.#messagesAfter(this.#turns, contentOf(question, files));
     }
 
     /** The element that scrolls: the whole page if the window is low, see page.css. */
@@ -215,9 +216,9 @@ export class Conversation {
     // ---- Asking -----------------------------------------------------------------------------------------------------
 
     /** Ask below the last question. */
-    async ask(question, { focus = false } = {}) {
+    async ask(question, { files = [], focus = false } = {}) {
         const { kept } = this.page;
-        const turn = new Turn(kept.tree.add(this.#turns.at(-1)?.node ?? null, question), this.#wants());
+        const turn = new Turn(kept.tree.add(this.#turns.at(-1)?.node ?? null, question, files), this.#wants());
         this.#turns.at(-1)?.offer([]);
         this.#turns.push(turn);
         kept.save();
@@ -268,7 +269,7 @@ export class Conversation {
         if (turn.answer === null && !tree.hasMore(turn.node)) tree.remove(turn.node);
         const at = this.#turns.indexOf(turn);
         this.#removeFrom(at);
-        await this.ask(question, { focus });
+        await this.ask(question, { files: turn.node.files, focus });
     }
 
     #removeFrom(at) {
@@ -294,16 +295,16 @@ export class Conversation {
     }
 
     #messages(turn) {
-        return this.#messagesAfter(this.#turns.slice(0, this.#turns.indexOf(turn)), turn.question);
+        return this.#messagesAfter(this.#turns.slice(0, this.#turns.indexOf(turn)), asked(turn));
     }
 
-    #messagesAfter(turns, question) {
+    #messagesAfter(turns, content) {
         const system = this.page.settings.get("system");
         const before = turns.filter(({ answer, node }) => answer !== null && !node.forgotten);
         return [
             ...(system.trim() ? [{ role: "system", content: system }] : []),
-            ...before.flatMap((one) => [{ role: "user", content: one.question }, ...one.messages]),
-            { role: "user", content: question },
+            ...before.flatMap((one) => [{ role: "user", content: asked(one) }, ...one.messages]),
+            { role: "user", content },
         ];
     }
 
@@ -537,6 +538,9 @@ export class Conversation {
         this.announce(turn.element.querySelector(".remark").textContent);
     }
 }
+
+/** What the model reads of a question. */
+const asked = ({ question, node }) => contentOf(question, node.files);
 
 const LABELS = { tab: "this tab", native: "the native server" };
 

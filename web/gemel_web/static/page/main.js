@@ -1,5 +1,6 @@
 // gemel's own page: connects its parts. A host (tab.js, native.js) answers questions; this file knows nothing of how
 // text is generated.
+import { Attachments } from "./attachments.js";
 import { KNOWN } from "./catalog.js";
 import { Cell } from "./cell.js";
 import { ChatsPanel } from "./chats_panel.js";
@@ -9,8 +10,10 @@ import { Counter } from "./counter.js";
 import { Speeds } from "./device.js";
 import { button, byId, make } from "./dom.js";
 import { draftOf, keepDraft } from "./draft.js";
+import { drawer } from "./drawer.js";
 import { details, explained } from "./errors.js";
 import { Figures } from "./figures.js";
+import { isGguf } from "./files.js";
 import { bytes, capital, shortName } from "./format.js";
 import { help, showLinks } from "./help.js";
 import { Hosts } from "./hosts.js";
@@ -22,7 +25,9 @@ import { ProgressView } from "./progress.js";
 import { Settings } from "./settings.js";
 import { settingsPanel } from "./settings_panel.js";
 import { dialog, sheets } from "./sheets.js";
+import { voiceInput } from "./speech.js";
 import { Store } from "./store.js";
+import { systemPrompts } from "./system.js";
 import { unable } from "./tab.js";
 import { Tools } from "./tools.js";
 import { focusField, labelEnter, sends } from "./touch.js";
@@ -40,7 +45,9 @@ const sizes = new Sizes(hosts.tab.gemel);
 const page = { hosts, settings, tools, figures, kept, speeds, changed: () => show(), openKey, openModels };
 const talk = new Conversation(page);
 const cell = new Cell();
-const counter = new Counter(page, (text) => talk.messagesFor(text));
+const counter = new Counter(page, (text) => talk.messagesFor(text, attachments.files));
+const say = (words) => (byId("status").textContent = words);
+const attachments = new Attachments(page, say, () => counter.typed(question.value));
 const question = byId("question");
 let resolveConfigured; // call when config.json has been read
 const configured = new Promise((resolve) => (resolveConfigured = resolve));
@@ -93,10 +100,12 @@ async function ask(text) {
         openModels();
         return;
     }
+    const { files } = attachments;
+    attachments.set([]);
     type("");
     keep();
     byId("status").textContent = "";
-    await talk.ask(text);
+    await talk.ask(text, { files });
     if (document.activeElement === document.body) focusField(question);
 }
 
@@ -259,6 +268,14 @@ function chooseServed(alias) {
     show();
 }
 
+/** Load the model that is among dropped files, or attach them. */
+async function dropped(files) {
+    const isModel = await Promise.all(files.map(isGguf));
+    const model = files[isModel.indexOf(true)];
+    if (model === undefined) attachments.add(files);
+    else choose(model);
+}
+
 function dropping() {
     const place = byId("drop");
     const hasFile = (event) => event.dataTransfer?.types.includes("Files");
@@ -275,7 +292,7 @@ function dropping() {
         event.preventDefault();
         place.hidden = true;
         document.querySelector("dialog[open]")?.close();
-        choose(event.dataTransfer.files[0]);
+        dropped([...event.dataTransfer.files]);
     });
 }
 
@@ -324,6 +341,12 @@ async function begin() {
     new ObjectPanel({ hosts, settings, configured, isBusy: () => talk.busy });
     sheets();
     help();
+    drawer(settings);
+    systemPrompts(settings);
+    voiceInput((words) => {
+        type(question.value ? `${question.value} ${words}` : words);
+        keep();
+    });
     composer();
     dropping();
     await offlineLine(hosts.tab);

@@ -4,7 +4,9 @@
 // nested is shown as plain text.
 import DOMPurify from "../vendor/dompurify.js";
 import { Marked } from "../vendor/marked.js";
-import { copier, make } from "./dom.js";
+import { codeBlock } from "./code.js";
+import { make } from "./dom.js";
+import { draw, MATH } from "./math.js";
 
 const SOFT = 2000; // characters after which a list is split between two items
 const HARD = 6000; // characters after which a block is shown as plain text
@@ -53,12 +55,15 @@ const escaped = (text) => text.replace(/[&<>"']/g, (one) => `&#${one.charCodeAt(
 
 const marked = new Marked({
     gfm: true,
+    extensions: MATH,
     renderer: {
         html: ({ text, block }) =>
             block ? `<p>${escaped(text.trimEnd()).replaceAll("\n", "<br>")}</p>` : escaped(text),
         image({ href, text }) {
             return `<a href="${escaped(href)}">${escaped(text || href)}</a>`;
         },
+        code: ({ text, lang }) =>
+            `<pre title="${escaped((lang ?? "").split(/\s/)[0])}"><code>${escaped(text)}</code></pre>`,
         checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
     },
 });
@@ -94,10 +99,13 @@ function fragment(text) {
         scroller.append(table);
     }
     for (const code of made.querySelectorAll("pre > code")) {
-        const block = codeBlock("");
+        const block = codeBlock(code.parentElement.title);
         block.append(code.textContent);
+        block.end();
         code.parentElement.replaceWith(block.element);
     }
+    for (const item of made.querySelectorAll("li")) if (/^[☐☑] /.test(item.textContent)) item.classList.add("task");
+    draw(made);
     return made;
 }
 
@@ -108,23 +116,6 @@ function plain(text) {
 /** The element of a block. Its direction follows its first letters. */
 function place() {
     return make("div", { class: "block", dir: "auto" });
-}
-
-/** A block of code that grows. */
-function codeBlock(language) {
-    const text = document.createTextNode("");
-    const head = make(
-        "div",
-        { class: "code-head" },
-        make("span", {}, language),
-        copier(() => text.data),
-    );
-    const pre = make(
-        "pre",
-        { tabindex: "0", role: "group", "aria-label": language ? `${language} code` : "Code" },
-        make("code", {}, text),
-    );
-    return { element: make("div", { class: "code", dir: "ltr" }, head, pre), append: (more) => text.appendData(more) };
 }
 
 /** Renders a text in an element. feed() adds text, end() finishes it; render() draws and returns the time it took. */
@@ -164,6 +155,7 @@ export class Markdown {
     end() {
         if (this.#line) this.#take(this.#line);
         this.#line = "";
+        this.#code?.end(); // it was not closed
         this.#close();
         this.#tail.remove();
     }
@@ -233,6 +225,7 @@ export class Markdown {
         const { fence } = this.#code;
         const closing = FENCE.exec(line);
         if (closing && closing[1][0] === fence[0] && closing[1].length >= fence.length && !closing[2]) {
+            this.#code.end();
             this.#code = null;
             this.#close();
             return;

@@ -100,6 +100,7 @@ const OTHERS = {
     system: { default: "", ok: isText },
     theme: { default: "system", ok: (value) => ["system", "light", "dark"].includes(value) },
     host: { default: "tab", ok: (value) => value === "tab" || value === "native" },
+    drawer: { default: false, ok: (value) => typeof value === "boolean" }, // open: the column beside
     surprise: { default: true, ok: (value) => typeof value === "boolean" }, // colours of tokens
     tools: { default: "", ok: isText }, // names of tools.js that are on; others have no effect
     model: { default: null, ok: (value) => value === null || (isText(value) && value !== "") },

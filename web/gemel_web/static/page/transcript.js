@@ -1,6 +1,7 @@
 // Conversations as files. JSON has everything, all versions too, and its messages are what `gemel chat` loads. Markdown
 // has what is shown, to be read; a file of the same form can be read back.
 import { Branches } from "./branches.js";
+import { contentOf } from "./files.js";
 import { titleOf } from "./kept.js";
 
 const FORMAT = "gemel conversation";
@@ -12,7 +13,10 @@ const messagesOf = (tree) =>
     tree
         .path()
         .filter(({ answer }) => answer !== null)
-        .flatMap(({ question, answer }) => [{ role: "user", content: question }, ...answer.messages]);
+        .flatMap(({ question, files, answer }) => [
+            { role: "user", content: contentOf(question, files) },
+            ...answer.messages,
+        ]);
 
 export function toJson({ title, created, changed, nodes }) {
     const tree = Branches.from(nodes);
@@ -22,8 +26,8 @@ export function toJson({ title, created, changed, nodes }) {
 
 export function toMarkdown({ title, nodes }) {
     const parts = [`# ${title}`];
-    for (const { question, answer } of Branches.from(nodes).path()) {
-        parts.push(HEADS.user, masked(question));
+    for (const { question, files, answer } of Branches.from(nodes).path()) {
+        parts.push(HEADS.user, masked(contentOf(question, files)));
         if (answer !== null) parts.push(HEADS.assistant, masked(answer.text));
     }
     return `${parts.join("\n\n")}\n`;

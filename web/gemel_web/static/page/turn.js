@@ -1,5 +1,6 @@
 // Shows one question and its answer. The owner makes the answer, and handles the visitor's actions (edit, again, twin).
 import { Folds } from "../folds.js";
+import { fold, sizeOf } from "./attachments.js";
 import { button, copier, icon, make, mark } from "./dom.js";
 import { BROKEN, LOOP, STOPPED } from "./ends.js";
 import { details } from "./errors.js";
@@ -102,7 +103,10 @@ export class Turn {
         );
         const versions = this.wants.versions(this);
         if (versions.of > 1) acts.append(versionsOf(this, versions));
-        this.#asked.replaceChildren(make("h2", { class: "question", dir: "auto" }, this.question), acts);
+        const files = this.node.files.map((file) => fold(file, sizeOf(file)));
+        const list = files.length ? make("ul", { class: "files", "aria-label": "Attached files" }, ...files) : null;
+        const title = make("h2", { class: "question", dir: "auto" }, this.question);
+        this.#asked.replaceChildren(...[title, list, acts].filter((one) => one !== null));
     }
 
     #edit() {
