@@ -1,4 +1,4 @@
-"""gemel's own page: files of a question, the system prompt's presets, speech, and the column with figures and Python."""
+"""gemel's own page: files of a question, presets of the system prompt, speech, and the column beside."""
 
 from __future__ import annotations
 
@@ -115,7 +115,8 @@ def test_a_file_is_folded_with_its_tokens_and_read_with_the_question(visit: Open
 
 
 @pytest.mark.parametrize(("name", "data", "why"), [
-    ("photo.png", b"\x89PNG\xff\x00", "photo.png is not a text file"), ("zero.txt", b"a\0b", "zero.txt is not a text file"),
+    ("photo.png", b"\x89PNG\xff\x00", "photo.png is not a text file"),
+    ("zero.txt", b"a\0b", "zero.txt is not a text file"),
     ("long.txt", b"a" * 256_001, "long.txt has 257 kB: at most 256 kB can be attached"),
     ("empty.txt", b" \n", "empty.txt is empty"),
 ])  # fmt: skip
@@ -199,7 +200,7 @@ def test_the_column_is_closed_for_newcomers_and_as_it_was_left_afterwards(visit:
     assert one.page.locator("#figures").is_visible()
     one.open()
     assert one.page.locator("#figures").is_visible()
-    assert one.page.evaluate("seen.shifts") == []
+    assert max((size for size, *_ in one.page.evaluate("seen.shifts")), default=0) < 0.001
     one.page.get_by_role("button", name="Panel").click()
     one.open()
     assert not one.page.locator("#figures").is_visible()
@@ -231,8 +232,8 @@ def test_tab_indents_while_one_types_and_catches_nobody(visit: Open) -> None:
     keys.press("Tab")   # nothing was typed: on to the next control
     assert one.page.evaluate("document.activeElement.id") == "run"
     code.focus()
-    keys.type("if x:\nprint(1)\n")
-    keys.press("Backspace")
+    keys.type("if x:\nprint(1)")
+    assert code.input_value() == "if x:\n    print(1)"
     keys.press("Shift+Tab")
     assert code.input_value() == "if x:\nprint(1)"
     code.evaluate("(field) => field.setSelectionRange(0, field.value.length)")

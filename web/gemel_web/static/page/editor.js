@@ -19,6 +19,7 @@ export class Editor {
         field.addEventListener("focus", () => (this.#takesTab = false));
         field.addEventListener("pointerdown", () => setTimeout(() => (this.#takesTab = true)));
         field.addEventListener("keydown", (event) => this.#key(event));
+        new ResizeObserver(() => this.#soon()).observe(field); // it is shown
         field.addEventListener("scroll", () => this.#scroll(), { passive: true });
     }
 
@@ -85,6 +86,7 @@ export class Editor {
     }
 
     async #colour() {
+        if (this.#field.offsetParent === null) return; // hidden: the library need not come
         const { text } = this;
         const made = await coloured(text, "python").catch(() => null);
         if (text !== this.text) return; // typed meanwhile: the next frame colours it

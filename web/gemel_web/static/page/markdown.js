@@ -167,6 +167,7 @@ export class Markdown {
         }
         const fence = this.#inner === null ? FENCE.exec(line) : null;
         if (fence && !(ITEM.test(this.#block) && line.startsWith(" "))) {
+            if (!this.#block) this.#tail.replaceChildren(); // the beginning of the fence was shown as text
             this.#close();
             this.#open(fence[1], fence[2].trim().split(/\s/)[0].slice(0, 20));
             return;

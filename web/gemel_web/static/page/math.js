@@ -7,7 +7,12 @@ const MARK = "tex"; // the title of an element with a formula's source; a text c
 const LONGEST = 2000; // characters of a formula
 const MOST = 300; // formulas that are kept, so that a growing block does not draw them again
 const HOW = { output: "mathml", throwOnError: true, strict: "ignore", trust: false, maxExpand: 200, maxSize: 20 };
-const PURE = { USE_PROFILES: { mathMl: true }, FORBID_CONTENTS: ["annotation"], RETURN_DOM_FRAGMENT: true };
+const PURE = {
+    USE_PROFILES: { mathMl: true },
+    FORBID_CONTENTS: ["annotation"],
+    FORBID_ATTR: ["mathcolor", "mathbackground"],
+    RETURN_DOM_FRAGMENT: true,
+};
 const drawn = new Map(); // "tex" or "tex block": a fragment, or null for what is no formula
 let library = null; // a promise
 let loaded = null;
@@ -32,12 +37,12 @@ function rule(name, level, hint, pattern, isBlock) {
 
 /** $x$ has no space inside its dollars and no digit behind: prices are no formulas. */
 export const MATH = [
-    rule("dollarBlock", "block", /\$\$/, /^ {0,3}\$\$([^$]+?)\$\$[ \t]*(?:\n|$)/, true),
-    rule("bracketBlock", "block", /\\\[/, /^ {0,3}\\\[([\s\S]+?)\\\][ \t]*(?:\n|$)/, true),
+    rule("dollarBlock", "block", /\n {0,3}\$\$/, /^ {0,3}\$\$([^$]+?)\$\$[ \t]*(?:\n|$)/, true),
+    rule("bracketBlock", "block", /\n {0,3}\\\[/, /^ {0,3}\\\[([\s\S]+?)\\\][ \t]*(?:\n|$)/, true),
     rule("dollarsInLine", "inline", /\$\$/, /^\$\$([^$\n]+?)\$\$/, true),
     rule("bracketsInLine", "inline", /\\\[/, /^\\\[([^\n]+?)\\\]/, true),
     rule("parentheses", "inline", /\\\(/, /^\\\(([^\n]+?)\\\)/, false),
-    rule("dollar", "inline", /\$/, /^\$(?![\s$])((?:\\.|[^\\$\n])*?[^\s\\$])\$(?!\d)/, false),
+    rule("dollar", "inline", /\$/, /^\$(?![\s$])((?:\\.|[^\\$\n`])*?(?:\\.|[^\s\\$`]))\$(?!\d)/, false),
 ];
 
 /** Replace the sources in a new block by formulas, now or when the library is there. */
