@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import assets
 
 NOT_NEEDED = {"sw.js", "site.json"}   # the browser keeps the one, and the other says what is kept
+
+
+def test_the_pages_own_scripts_and_styles_stay_small() -> None:
+    files = [path for path in assets.STATIC.rglob("*") if path.suffix in (".js", ".css")]
+    own = [path for path in files if path.relative_to(assets.STATIC).parts[0] not in assets.MADE]
+    assert sum(len(gzip.compress(path.read_bytes())) for path in own) < 150_000
 
 
 def test_it_names_every_file_that_a_page_can_need() -> None:

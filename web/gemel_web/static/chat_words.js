@@ -1,5 +1,5 @@
 // What <gemel-chat> says to a visitor: why there is no answer, and what a question will download. What only the page's
-// author can mend is for the console and the event `error`.
+// author can repair is for the console and the event `error`.
 import { mb } from "./words.js";
 
 const AGAIN = "Send your question again to try once more.";

@@ -90,7 +90,7 @@ export class Attachments {
         return row;
     }
 
-    /** Show how many tokens a file has, once the model is known. */
+    /** Show the number of tokens in a file, once the model is known. */
     async #count(file, place) {
         const { current } = this.page.hosts;
         const of = (content) => current.count([{ role: "user", content }]).catch(() => null);
