@@ -19,7 +19,10 @@ export const STYLE = `
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .log { flex: 1; min-height: 0; overflow-y: auto; overscroll-behavior: contain; border-radius: .5rem; }
 .welcome { display: flow-root; max-width: 46rem; }
-.examples { display: flex; flex-wrap: wrap; gap: .5rem; margin-top: .5rem; }
+.examples { display: flex; flex-wrap: wrap; gap: .5rem; margin-top: .75rem; }
+::slotted([slot="greeting"]) { margin-block: 0 .4rem; }
+::slotted(button) { min-height: 2.75rem; padding: 0 .9rem; border: 1px solid var(--line); border-radius: var(--radius);
+    background: var(--soft); color: var(--ink); font: inherit; text-align: start; cursor: pointer; }
 .message { max-width: 46rem; margin: 0 0 .75rem; overflow-wrap: anywhere; text-align: start; }
 .user, .as-is { white-space: pre-wrap; unicode-bidi: plaintext; }
 .user { width: fit-content; max-width: 85%; margin-left: auto; padding: .4rem .75rem; border-radius: var(--radius);
@@ -57,6 +60,15 @@ export const STYLE = `
 .code { overflow: clip; border: 1px solid var(--fine); border-radius: .5rem; }
 .code-head { display: flex; justify-content: space-between; align-items: center; padding-inline-start: .75rem;
     border-bottom: 1px solid var(--fine); color: var(--quiet); font-size: .8rem; }
+.code-head { position: sticky; z-index: 1; top: 0; background: var(--paper); }
+.hljs-keyword, .hljs-selector-tag, .hljs-literal { color: light-dark(#7a3e9d, #d2a8ff); }
+.hljs-string, .hljs-regexp { color: light-dark(#1a6b3a, #8fd6a3); }
+.hljs-number, .hljs-variable, .hljs-symbol { color: light-dark(#8f4300, #f2b07a); }
+.hljs-title, .hljs-name, .hljs-built_in, .hljs-type, .hljs-attr { color: light-dark(#1d4f91, #93bbf5); }
+.hljs-comment, .hljs-quote, .hljs-meta { color: var(--quiet); font-style: italic; }
+.math:not(:has(math)) { font-family: var(--mono); font-size: .9em; white-space: pre-wrap; }
+.math.display { display: block; margin: .5em 0; overflow-x: auto; text-align: center; }
+.text li.task { list-style: none; margin-inline-start: -1.2em; }
 .code pre { margin: 0; padding: .75rem; overflow-x: auto; line-height: 1.5; overflow-wrap: normal; }
 .wide-table { overflow-x: auto; }
 .text table { border-collapse: collapse; font-size: .95em; overflow-wrap: normal; }
