@@ -35,6 +35,9 @@ $\text{<img src=x onerror=window.bad=1>}$ $\def\a{\a\a}\a$ $\rule{9999em}{9999em
 CODE = 'def twice(x: int) -> str:\n    return f"<b>{2 * x}</b>"  # no markup'
 BLOCKS = f"```python\n{CODE}\n```\n\n```nosuchlanguage\na < b\n```\n\n1. one\n   ```js\n   let a = 1;\n   ```\n"
 TASKS = "- [x] done\n- [ ] open\n- plain\n"
+# Which libraries the page has imported: the copy for offline use fetches them, too.
+IMPORTED = """performance.getEntriesByType("resource").filter(({ name, initiatorType }) =>
+    initiatorType !== "fetch" && /katex|highlight/.test(name)).map(({ name }) => name)"""
 DRAW = """async ([text, size]) => {
     const { Markdown } = await import("./page/markdown.js");
     const place = document.querySelector("#turns");
@@ -62,7 +65,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def one(origin: str, profile: BrowserContext) -> Iterator[DemoPage]:
     page = DemoPage(profile, origin, drawer=False)
-    assert not [url for url in page.requests if "katex" in url or "highlight" in url]   # before they are needed
+    assert page.page.evaluate(IMPORTED) == []   # before they are needed
     yield page
     page.close()
     assert page.noise() == []
