@@ -141,7 +141,7 @@ def focused(one: ApiPage, what: str) -> None:
 def test_escape_and_the_button_stop(api_page: OpenPage, served: Serve) -> None:
     one = api_page(module="gemel-chat.js")
     slow = served(tiny.tiny_llama(n_layer=6, n_embd=384, n_ff=1536, n_ctx=4096, chat_template=CHATML))
-    place(one, {"max_tokens": 1900}, model=slow.url)   # of which two go into the context
+    place(one, {"max_tokens": 1900}, model=slow.url, **{"ask-above": "none"})   # two answers go into the context
     one.js("chat.options = { ...chat.options, logit_bias: new Map([[0, -100], [2, -100]]) }")   # they do not end before
     page = one.page
     for stop in ("Escape", "Stop"):
