@@ -8,7 +8,7 @@ export async function downloadOf(model, base) {
     const address = addressOf(model);
     if (kept().includes(address)) return null;
     const [size, program] = await Promise.all([sizeOf(address), programSize(base)]);
-    return { model, size, program };
+    return size === undefined ? null : { model, size, program };
 }
 
 /** Note that a model is in this browser. */
@@ -41,14 +41,16 @@ function addressOf(model) {
     }
 }
 
+/** Bytes of a file; null: unknown; undefined: it can't be had, which the load reports. */
 async function sizeOf(address) {
     if (!/^https?:/i.test(address)) return null; // a short name, or a repository's: found while it loads
     try {
         const answer = await fetch(address, { method: "HEAD" });
         const size = Number(answer.headers.get("Content-Length"));
-        return answer.ok && size > 0 ? size : null;
+        if (!answer.ok) return undefined;
+        return size > 0 ? size : null;
     } catch {
-        return null; // the load reports it
+        return undefined;
     }
 }
 
