@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-import assets
 import gemel
 import pytest
 import tiny
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Open = Callable[..., DemoPage]
-LIMIT = 150_000   # bytes of the page's own scripts and styles, compressed
 TOUCH = """
 const plain = matchMedia;
 window.matchMedia = (query) => query.includes("coarse") ? { matches: true, addEventListener() {} } : plain(query);
@@ -51,13 +47,6 @@ def visit(origin: str, profile: BrowserContext) -> Iterator[Open]:
 
 
 # ---- The first minute ------------------------------------------------------------------------------------------------
-
-
-def test_the_pages_own_files_are_small() -> None:
-    names = json.loads((assets.STATIC / "site.json").read_text(encoding="utf-8"))["files"]
-    own = [assets.STATIC / name for name in names if name.endswith((".js", ".css"))]
-    assert len(own) > 40
-    assert sum(len(gzip.compress(file.read_bytes())) for file in own) < LIMIT
 
 
 def test_help_opens_by_its_key_where_nobody_types(visit: Open) -> None:

@@ -33,5 +33,5 @@ function nameOf(model) {
 export function offerOf({ model, size, program }) {
     const parts = [`the model ${nameOf(model)} (${size === null ? "its size is not known yet" : `${mb(size)} MB`})`];
     if (program) parts.push(`the program that runs it (${mb(program)} MB)`);
-    return `To answer, this page downloads ${parts.join(" and ")}. It does so once: your browser keeps them, and nothing you type leaves this device.`;
+    return `To answer, this page downloads ${parts.join(" and ")}, once, and then keeps it in this browser. Nothing you type leaves this device.`;
 }
