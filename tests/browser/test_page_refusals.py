@@ -256,6 +256,7 @@ def test_a_prefix_continues_the_last_message(loaded: ApiPage, native: gemel.Mode
 
 def test_the_element_checks_what_load_takes(api_page: OpenPage, file: Served) -> None:
     page = api_page(isolated=False, module="gemel-chat.js")
+    page.expect("<gemel-chat>")
     calls = {
         "chat.load(v.url, 5)": "load: options must be an object such as {name: value}, not 5",
         "chat.load(v.url, {onProgress: 5})": "load: onProgress must be a function, not 5",
