@@ -4,7 +4,7 @@ import { connect } from "./relay.js";
 
 const gemel = new Gemel({ base: new URL("https://example.org/gemel/"), threads: 2 });
 const info = await gemel.load("a.gguf", { onProgress: ({ stage, left }) => console.log(stage, left), cache: false });
-const pair = await gemel.load("a.gguf", { draft: new Blob([]), threads: 2 });
+await gemel.load("a.gguf", { draft: new Blob([]), threads: 2 });
 const threads: number = info.threads;
 for await (const piece of gemel.generate(Int32Array.of(1, 2), { max_tokens: 3, seed: null })) piece.toUpperCase();
 const result: Result = await gemel.chat([{ role: "user", content: "Hi" }], { template_options: { a: 1 } }).result;
