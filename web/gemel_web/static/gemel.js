@@ -31,6 +31,7 @@ const FILE = /\.gguf([?#].*)?$/is; // the name of a model's file
 // Begins a classic worker that only imports modules: Pyodide asks importScripts whether it may use them.
 const LIKE_MODULE = "self.importScripts = () => { throw new TypeError('this worker imports modules'); };\n";
 const GRACE = 100; // milliseconds that a stopped Python cell has to end before it is interrupted
+const AGAIN = 1000; // until it is interrupted once more: the first time, it may not have begun
 
 /** Turn a Python error into an Error: `name` is Python's class, `traceback` Python's traceback. */
 function errorOf({ name, message, traceback }) {
@@ -261,7 +262,9 @@ export class Gemel {
     }
 
     #interruptCell(id) {
-        if (this.#calls.has(id) && this.#interrupt !== null) this.#interrupt[0] = 2;
+        if (!this.#calls.has(id) || this.#interrupt === null) return;
+        this.#interrupt[0] = 2;
+        setTimeout(() => this.#interruptCell(id), AGAIN);
     }
 
     // ---- The worker -------------------------------------------------------------------------------------------------
