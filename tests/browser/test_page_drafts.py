@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import gemel
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from browser.server import Served, Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+OpenPage = Callable[..., ApiPage]
 PROMPT = "Once the other there, once the other was there"
 OPTIONS: dict[str, Any] = {"max_tokens": 40, "seed": 3}
 ANSWER = "const answer = async () => (await gemel.generate(v.prompt, v.options).result).text;"
@@ -59,6 +61,31 @@ def test_the_progress_of_a_draft_follows_that_of_the_model(
     )  # fmt: skip
     assert [one["total"] for one in found if one["done"] == one["total"]] == [len(data), len(smaller)]
     assert all(one["speed"] >= 0 and (one["left"] or 0) >= 0 for one in found)
+
+
+def test_the_element_has_a_draft_and_counts_its_download(
+    api_page: OpenPage, server: Server, data: bytes, native: gemel.Model
+) -> None:
+    one = api_page(new=True, module="gemel-chat.js")
+    model, draft = server.file(data), server.file(tiny.tiny_llama(n_layer=1, n_ctx=512, seed=9))
+    text = one.js(
+        "const chat = document.createElement('gemel-chat');"
+        "Object.entries({model: v.model, draft: v.draft, 'ask-above': '0'}).forEach((of) => chat.setAttribute(...of));"
+        "document.querySelector('main').append(chat);"
+        "const box = chat.shadowRoot.querySelector('textarea'), offer = chat.shadowRoot.querySelector('.offer');"
+        "box.value = 'Hi';"
+        "box.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', bubbles: true, cancelable: true}));"
+        "while (offer.hidden) await new Promise((go) => setTimeout(go, 10));"
+        "window.offered = offer.textContent;"
+        "await chat.load();"
+        "return (await chat.generate(v.prompt, v.options).result).text",
+        model=model.url, draft=draft.url, prompt=PROMPT, options=OPTIONS,
+    )  # fmt: skip
+    assert text == native.generate(PROMPT, **OPTIONS).read()
+    assert sum(request.sent for request in draft.requests) >= len(draft.data)
+    wanted = one.js("return (v.size / 1e6).toFixed(1)", size=len(model.data) + len(draft.data))
+    assert wanted in one.js("return window.offered")
+    one.close()
 
 
 def test_what_can_not_draft_is_an_error_that_says_why(loaded: ApiPage, server: Server, file: Served) -> None:

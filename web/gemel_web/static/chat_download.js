@@ -2,20 +2,23 @@
 
 const KEPT = "gemel-chat-kept"; // in localStorage: addresses of models that were downloaded and kept
 
-/** The sizes of a download in bytes: {model, size, program}; size null: unknown. null: there is nothing to download. */
-export async function downloadOf(model, base) {
-    if (typeof model !== "string" && !(model instanceof URL)) return null; // a file, or bytes
-    const address = addressOf(model);
-    if (kept().includes(address)) return null;
-    const [size, program] = await Promise.all([sizeOf(address), programSize(base)]);
-    return size === undefined ? null : { model, size, program };
+/**
+ * The sizes of a download in bytes: {model, size, program}; size, also of what drafts, null: unknown.
+ * null: there is nothing to download.
+ */
+export async function downloadOf(model, draft, base) {
+    const missing = addressesOf(model, draft).filter((address) => !kept().includes(address));
+    if (!missing.length) return null;
+    const [program, ...sizes] = await Promise.all([programSize(base), ...missing.map(sizeOf)]);
+    if (sizes.includes(undefined)) return null;
+    const size = sizes.includes(null) ? null : sizes.reduce((sum, one) => sum + one, 0);
+    return { model, size, program };
 }
 
-/** Note that a model is in this browser. */
-export function keep(model) {
-    if (typeof model !== "string" && !(model instanceof URL)) return;
+/** Note that models are in this browser. */
+export function keep(...models) {
     try {
-        localStorage.setItem(KEPT, JSON.stringify([...new Set([...kept(), addressOf(model)])]));
+        localStorage.setItem(KEPT, JSON.stringify([...new Set([...kept(), ...addressesOf(...models)])]));
     } catch {
         // no storage: the visitor is asked again
     }
@@ -28,6 +31,11 @@ function kept() {
     } catch {
         return [];
     }
+}
+
+/** Those of models that are not files or bytes, which need no download. */
+function addressesOf(...models) {
+    return models.filter((model) => typeof model === "string" || model instanceof URL).map(addressOf);
 }
 
 /** An address as gemel.js reads it: relative to the page if it has a slash or is a file's name. Others stay. */

@@ -152,13 +152,13 @@ export class GemelChat extends HTMLElement {
         try {
             const { progress: listener, signal, rest: given } = loadOptionsOf(options);
             const wanted = model === undefined || model === null ? this.#wanted() : { model };
-            const { prompt, ...kept } = { ...wanted.options, ...given };
+            const { prompt, ...kept } = { ...this.#draft(), ...wanted.options, ...given };
             const isBytes = wanted.model instanceof ArrayBuffer || ArrayBuffer.isView(wanted.model);
             const attribute = this.getAttribute("model");
             this.#last = { model: isBytes ? null : wanted.model, options: kept, attribute };
             const report = (progress) => this.#progressed(progress, listener);
             const info = await this.gemel.load(wanted.model, { ...kept, prompt, signal, onProgress: report });
-            if (info.why_uncached === null) keep(wanted.model);
+            if (info.why_uncached === null) keep(wanted.model, kept.draft);
             this.#showInfo(info);
             this.#tell("ready", info);
             return info;
@@ -343,6 +343,12 @@ export class GemelChat extends HTMLElement {
         return { model: attribute };
     }
 
+    /** The option of load() that the attribute `draft` says. */
+    #draft() {
+        const draft = this.getAttribute("draft");
+        return draft === null ? {} : { draft: draft === "false" ? false : draft };
+    }
+
     async #send() {
         const { input } = this.#parts;
         if (!input.value.trim() || this.#busy || this.#asking) return;
@@ -366,14 +372,16 @@ export class GemelChat extends HTMLElement {
         if (this.#agreed || this.#isLoaded()) return true;
         const above = Number(this.getAttribute("ask-above") ?? ASK_ABOVE);
         let model;
+        let options;
         try {
-            ({ model } = this.#wanted());
+            ({ model, options } = this.#wanted());
         } catch {
             return true; // ask() reports it
         }
         this.#asking = true;
         try {
-            const download = await downloadOf(model, this.getAttribute("base") ?? HERE);
+            const { draft } = { ...this.#draft(), ...options };
+            const download = await downloadOf(model, draft, this.getAttribute("base") ?? HERE);
             const isSmall =
                 download === null || (download.size !== null && download.size + download.program <= above * 1e6);
             this.#agreed = isSmall || Number.isNaN(above) || (await this.#offer(download));
