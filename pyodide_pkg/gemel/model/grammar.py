@@ -58,9 +58,10 @@ class Form:
         """Compile it for a model. GrammarError."""
         if self.kind == "json_schema":
             from ..schema.compiler import compile_schema
+            from ..schema.document import Read
 
             try:
-                schema = compile_schema(self.schema, any_order=self.any_order, strict=self.strict)
+                schema = compile_schema(Read(self.schema), any_order=self.any_order, strict=self.strict)
             except SchemaError as error:   # users know no other kinds of it
                 raise SchemaError(str(error), error.path) from None
             handle = _opened(library, model, self.kind, "grammar", schema.grammar)
@@ -182,13 +183,15 @@ def form_of(
 def _schema(given: object, *, any_order: bool, strict: bool) -> Form:
     from ..schema.classes import class_of
     from ..schema.document import document
+    from ..schema.work import uncollected
 
     made_of = class_of(given)
     schema = given if made_of is None else made_of.schema
     if not isinstance(schema, Mapping | bool | str):
         raise wrong_type("json_schema", given, SCHEMA_KINDS)
-    read = document(schema)
-    return Form("json_schema", repr(read), any_order, strict, read, made_of)
+    with uncollected():
+        read = document(schema)
+        return Form("json_schema", repr(read), any_order, strict, read, made_of)
 
 
 def _finite(text: str) -> float:

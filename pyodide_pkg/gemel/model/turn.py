@@ -209,6 +209,7 @@ class Turn:
     def _grammar(self, form: Form | Grammar | None) -> AnswerGrammar:
         from ..dialect.grammar import AnswerGrammar
         from ..schema.compiler import write_rules
+        from ..schema.document import Read
         from ..tools.tool import arguments_schema
 
         options, calls = self._options, self._markers.dialect.calls
@@ -220,7 +221,7 @@ class Turn:
             if calls is None or not calls.can_follow_json:
                 words = "this model's calls look like other JSON: leave out the tools"
                 raise ArgumentError(f"json_schema: {words}")
-            text = write_rules(form.schema, prefix="text-", any_order=form.any_order, strict=form.strict)
+            text = write_rules(Read(form.schema), prefix="text-", any_order=form.any_order, strict=form.strict)
         return AnswerGrammar(
             self._markers, {tool.name: arguments_schema(tool.parameters) for tool in options.allowed},
             choice=options.choice, is_parallel=options.is_parallel,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import SchemaError
-from .document import document
+from .document import Read, document
 from .errors import NotEnforcedError, refused
 from .members import MemberWriter, QuotedWriter
 from .places import Places, draft_of
@@ -51,7 +51,7 @@ class Written:
 
 
 def compile_schema(
-    schema: Mapping[str, Any] | bool | str, *, any_order: bool = False, strict: bool = True
+    schema: Mapping[str, Any] | bool | str | Read, *, any_order: bool = False, strict: bool = True
 ) -> Compiled:
     """Return the grammar of the compact JSON texts of values that are valid.
 
@@ -65,8 +65,8 @@ def compile_schema(
 
 
 def write_rules(
-    schema: Mapping[str, Any] | bool | str, *, prefix: str = "", is_spaced: bool = False, any_order: bool = False,
-    style: Style | None = None, strict: bool = True,
+    schema: Mapping[str, Any] | bool | str | Read, *, prefix: str = "", is_spaced: bool = False,
+    any_order: bool = False, style: Style | None = None, strict: bool = True,
 ) -> Written:  # fmt: skip
     """Return the rules of a schema. prefix: their names begin so. is_spaced: a space may follow commas and colons.
 
@@ -77,8 +77,8 @@ def write_rules(
 
 
 def _written(
-    schema: Mapping[str, Any] | bool | str, prefix: str, style: Style | None, *, is_spaced: bool, any_order: bool,
-    strict: bool,
+    schema: Mapping[str, Any] | bool | str | Read, prefix: str, style: Style | None, *, is_spaced: bool,
+    any_order: bool, strict: bool,
 ) -> Written:  # fmt: skip
     at = ["#"]
     reader: Reader | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -19,13 +20,22 @@ NESTS_MAX = 500_000    # objects and lists of a document; one that several place
 DIGITS_MAX = 400       # of a number, written without an exponent: all those of a double
 
 
+@dataclass(frozen=True)
+class Read:
+    """A schema that document() returned: it needs no copy and no check."""
+
+    value: Document
+
+
 def escaped(token: str) -> str:
     """Return a step of a JSON pointer."""
     return token.replace("~", "~0").replace("/", "~1") if "~" in token or "/" in token else token
 
 
 def document(value: object, *, root: str = "#") -> Any:  # noqa: ANN401
-    """Return a JSON value that a caller passes; a schema may be JSON text. SchemaError: it is not JSON."""
+    """Return a JSON value that a caller passes; a schema may be JSON text, or Read. SchemaError: it is not JSON."""
+    if isinstance(value, Read):
+        return value.value
     if isinstance(value, str) and root == "#":
         try:
             value = json.loads(value, parse_float=_decimal, parse_constant=_decimal)
