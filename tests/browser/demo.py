@@ -11,9 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import gemel
+import tiny
 import uvicorn
 from browser.hosts import Watched
+from browser.pages import static
 from browser.server import ISOLATED
+from conftest import CHATML
 from gemel_web import Config, ServedModel, create_app
 from starlette.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
@@ -58,6 +62,15 @@ def listening(app: ASGIApp) -> Iterator[str]:
 def site(models: Mapping[str, ServedModel], folder: Path, **config: Any) -> ASGIApp:  # noqa: ANN401
     """Return what `gemel demo` serves."""
     return create_app(Config(where="native", **config), models, static=folder)
+
+
+@contextmanager
+def tiny_site(folder: Path, **fields: Any) -> Iterator[str]:  # noqa: ANN401
+    """Serve the page and a tiny chat model, as `gemel demo` does; yield the origin. fields: as tiny.tiny_llama's."""
+    path = folder / "tiny.gguf"
+    path.write_bytes(tiny.tiny_llama(chat_template=CHATML, **fields))
+    with gemel.open(path) as model, listening(site({"tiny": ServedModel(model, (path,))}, static())) as url:
+        yield url
 
 
 def as_static_site(folder: Path, *models: Mapping[str, object]) -> ASGIApp:

@@ -6,14 +6,10 @@ import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import gemel
 import pytest
-import tiny
 from browser import demo
 from browser.demo import DemoPage
-from browser.pages import static, violations
-from conftest import CHATML
-from gemel_web import ServedModel
+from browser.pages import violations
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, FilePayload, Locator
@@ -50,27 +46,20 @@ def file(name: str, data: bytes) -> FilePayload:
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    path = tmp_path_factory.mktemp("files") / "tiny.gguf"
-    path.write_bytes(tiny.tiny_llama(n_layer=1, n_ctx=2048, chat_template=CHATML))
-    with gemel.open(path) as model, demo.listening(demo.site({"tiny": ServedModel(model, (path,))}, static())) as url:
+    with demo.tiny_site(tmp_path_factory.mktemp("files"), n_layer=1, n_ctx=2048) as url:
         yield url
 
 
 @pytest.fixture
 def visit(origin: str, profile: BrowserContext) -> Iterator[Open]:
-    opened: list[DemoPage] = []
+    """Return pages on which the native server answers."""
+    with demo.visits(profile, origin) as open_page:
+        def at_server(**options: object) -> DemoPage:
+            one = open_page(**options)
+            one.choose("Native server")
+            return one
 
-    def open_(**options: Any) -> DemoPage:  # noqa: ANN401
-        opened.append(DemoPage(profile, origin, **options))
-        opened[-1].choose("Native server")
-        return opened[-1]
-
-    yield open_
-    noise = [line for one in opened for line in one.noise()]
-    for one in opened:
-        one.page.evaluate("localStorage.clear()")
-        one.close()
-    assert noise == []
+        yield at_server
 
 
 def bodies(one: DemoPage) -> list[Any]:
@@ -112,6 +101,14 @@ def test_a_file_is_folded_with_its_tokens_and_read_with_the_question(visit: Open
     one.last.get_by_role("button", name="Regenerate").click()
     one.answered()
     assert asked[-1][0]["content"] == wanted
+
+
+def test_texts_that_are_dropped_with_a_model_are_attached(visit: Open) -> None:
+    one = visit()
+    one.page.evaluate(DROP, [["notes.txt", NOTES], ["other.gguf", "GGUF"]])
+    chip(one, "notes.txt").wait_for()
+    assert one.page.locator("#model-name").inner_text() == "other"
+    assert one.page.locator("#attachments .file").count() == 1
 
 
 @pytest.mark.parametrize(("name", "data", "why"), [
@@ -223,6 +220,18 @@ def test_each_example_keeps_the_visitors_program(visit: Open) -> None:
     one.page.get_by_role("button", name="Original").click()
     assert code.input_value() == original
     assert not one.page.get_by_role("button", name="Original").is_visible()
+
+
+def test_a_program_that_is_too_long_to_be_kept_stays_until_the_page_is_closed(visit: Open) -> None:
+    one = visit()
+    code, example = one.page.locator("#code"), one.page.locator("#example")
+    code.fill("#" * 100_001)
+    assert one.page.locator("#cell-status").inner_text().startswith("Over 100000 characters: kept only until")
+    example.select_option(label="A chat")
+    example.select_option(index=0)
+    assert len(code.input_value()) == 100_001
+    one.open()
+    assert "import gemel" in code.input_value()
 
 
 def test_tab_indents_while_one_types_and_catches_nobody(visit: Open) -> None:

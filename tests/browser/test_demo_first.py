@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-import gemel
 import pytest
-import tiny
 from browser import demo
 from browser.demo import DemoPage
-from browser.pages import static, violations
-from conftest import CHATML
-from gemel_web import ServedModel
+from browser.pages import violations
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
@@ -34,9 +30,7 @@ addEventListener("DOMContentLoaded", () => {
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    path = tmp_path_factory.mktemp("first") / "tiny.gguf"
-    path.write_bytes(tiny.tiny_llama(n_layer=2, n_ctx=2048, chat_template=CHATML))
-    with gemel.open(path) as model, demo.listening(demo.site({"tiny": ServedModel(model, (path,))}, static())) as url:
+    with demo.tiny_site(tmp_path_factory.mktemp("first"), n_layer=2, n_ctx=2048) as url:
         yield url
 
 

@@ -7,15 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import gemel
 import pytest
-import tiny
 from browser import demo
 from browser.demo import DemoPage
-from browser.pages import static, violations
-from conftest import CHATML
+from browser.pages import violations
 from gemel_native.chat import read_conversation
-from gemel_web import ServedModel
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Locator
@@ -26,9 +22,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def one(profile: BrowserContext, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoPage]:
     """One page for all tests: the native server answers, in four tokens."""
-    path = tmp_path_factory.mktemp("kept") / "tiny.gguf"
-    path.write_bytes(tiny.tiny_llama(n_layer=2, n_ctx=2048, chat_template=CHATML))
-    with gemel.open(path) as model, demo.listening(demo.site({"tiny": ServedModel(model, (path,))}, static())) as url:
+    with demo.tiny_site(tmp_path_factory.mktemp("kept"), n_layer=2, n_ctx=2048) as url:
         page = DemoPage(profile, url)
         page.set(max_tokens=4, temperature=0)
         page.choose("Native server")

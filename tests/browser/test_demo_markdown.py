@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import gemel
 import pytest
-import tiny
 from browser import demo
 from browser.demo import DemoPage
-from browser.pages import static, violations
-from conftest import CHATML
-from gemel_web import ServedModel
+from browser.pages import violations
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
@@ -56,9 +52,7 @@ DRAW = """async ([text, size]) => {
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    path = tmp_path_factory.mktemp("markdown") / "tiny.gguf"
-    path.write_bytes(tiny.tiny_llama(n_layer=1, chat_template=CHATML))
-    with gemel.open(path) as model, demo.listening(demo.site({"tiny": ServedModel(model, (path,))}, static())) as url:
+    with demo.tiny_site(tmp_path_factory.mktemp("markdown"), n_layer=1) as url:
         yield url
 
 

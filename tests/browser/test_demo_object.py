@@ -6,14 +6,9 @@ import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import gemel
 import pytest
-import tiny
 from browser import demo
 from browser.demo import DemoPage
-from browser.pages import static
-from conftest import CHATML
-from gemel_web import ServedModel
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
@@ -61,9 +56,7 @@ window.fetch = async (what, ...more) => (await (what === "config.json" && held),
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    path = tmp_path_factory.mktemp("object") / "tiny.gguf"
-    path.write_bytes(tiny.tiny_llama(n_layer=2, n_ctx=2048, chat_template=CHATML))
-    with gemel.open(path) as model, demo.listening(demo.site({"tiny": ServedModel(model, (path,))}, static())) as url:
+    with demo.tiny_site(tmp_path_factory.mktemp("object"), n_layer=2, n_ctx=2048) as url:
         yield url
 
 

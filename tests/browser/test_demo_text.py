@@ -7,14 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import gemel
 import pytest
-import tiny
 from browser import demo
 from browser.demo import DemoPage
-from browser.pages import static
-from conftest import CHATML
-from gemel_web import ServedModel
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
@@ -24,9 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    path = tmp_path_factory.mktemp("text") / "tiny.gguf"
-    path.write_bytes(tiny.tiny_llama(n_layer=1, chat_template=CHATML))
-    with gemel.open(path) as model, demo.listening(demo.site({"tiny": ServedModel(model, (path,))}, static())) as url:
+    with demo.tiny_site(tmp_path_factory.mktemp("text"), n_layer=1) as url:
         yield url
 
 

@@ -6,10 +6,16 @@ from typing import Any
 
 from ..model.drafting import MAGIC, is_ngrams
 from .blobs import ArraySource, BlobSource, is_array, is_blob
+from .waiting import can_wait, wait_for
 
 
-def with_bytes(draft: Any) -> Any:  # noqa: ANN401
-    """Return the bytes of an array or Blob that is a file of n-grams; a Blob only in a worker. Else `draft`."""
+def with_bytes(draft: Any) -> Any:  # noqa: ANN401  # JavaScript's, or what Model.draft takes
+    """Return the bytes of an array or Blob that is a file of n-grams, else `draft`.
+
+    A Blob is read where Python may wait for the browser, or in a worker.
+    """
+    if is_blob(draft) and can_wait():
+        return wait_for(with_bytes_async(draft))
     if not is_array(draft) and not is_blob(draft):
         return draft
     source = ArraySource(draft) if is_array(draft) else BlobSource(draft)
@@ -17,8 +23,8 @@ def with_bytes(draft: Any) -> Any:  # noqa: ANN401
     return source.read(0, source.size).to_bytes() if is_ngrams(begins) else draft
 
 
-async def with_bytes_async(draft: Any) -> Any:  # noqa: ANN401
-    """As with_bytes; a Blob in any thread."""
+async def with_bytes_async(draft: Any) -> Any:  # noqa: ANN401  # likewise
+    """As with_bytes, in any thread."""
     if not is_blob(draft):
         return with_bytes(draft)
     begins = (await draft.slice(0, len(MAGIC)).arrayBuffer()).to_bytes()

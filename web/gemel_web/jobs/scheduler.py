@@ -41,6 +41,14 @@ THREADS = {"prompts": 4, "steps": 1}
 Item = Event | Exception | End   # of a job: an error or End is the last one
 
 
+def _pool(name: str, n: int) -> ThreadPoolExecutor:
+    """Return a pool whose threads have begun: a server has the same number of them from its start on."""
+    pool, all_run = ThreadPoolExecutor(n, name), threading.Barrier(n)
+    for _ in range(n):
+        pool.submit(all_run.wait, 10)   # none is idle before the last has begun
+    return pool
+
+
 class Job:
     """Work for a driver: an async iterator of its events, which raises what the work raised."""
 
@@ -160,7 +168,7 @@ class Driver:
         self._tasks: set[asyncio.Task[None]] = set()
         self._pace = Pace(model)
         self._preparing = asyncio.Lock()   # ids are made in order of arrival, unless it takes long
-        self._pools = [ThreadPoolExecutor(n, f"gemel-{name}") for name, n in THREADS.items() if limits.threads]
+        self._pools = [_pool(f"gemel-{name}", n) for name, n in THREADS.items() if limits.threads]
         self._seconds = 1.0                # how long a job takes, on average
 
     def add(self, served: ServedModel, work: Work) -> Job:

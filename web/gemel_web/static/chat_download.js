@@ -3,8 +3,8 @@
 const KEPT = "gemel-chat-kept"; // in localStorage: addresses of models that were downloaded and kept
 
 /**
- * The sizes of a download in bytes: {model, size, program}; size, also of what drafts, null: unknown.
- * null: there is nothing to download.
+ * The sizes of a download in bytes: {model, size, program}. model: the first that is downloaded; size: of the model
+ * and of what drafts; null: unknown. null: there is nothing to download.
  */
 export async function downloadOf(model, draft, base) {
     const missing = addressesOf(model, draft).filter((address) => !kept().includes(address));
@@ -12,7 +12,7 @@ export async function downloadOf(model, draft, base) {
     const [program, ...sizes] = await Promise.all([programSize(base), ...missing.map(sizeOf)]);
     if (sizes.includes(undefined)) return null;
     const size = sizes.includes(null) ? null : sizes.reduce((sum, one) => sum + one, 0);
-    return { model, size, program };
+    return { model: missing[0], size, program };
 }
 
 /** Note that models are in this browser. */

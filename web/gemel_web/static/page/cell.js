@@ -60,15 +60,17 @@ export class Cell {
     #keep() {
         const { name } = this.#example;
         const { text } = this.#editor;
-        if (text === this.#original || text.length > LONGEST) delete this.#kept[name];
+        if (text === this.#original) delete this.#kept[name];
         else this.#kept[name] = text;
         byId("original").hidden = !Object.hasOwn(this.#kept, name);
+        if (text.length > LONGEST) this.#say(`Over ${LONGEST} characters: kept only until the page is closed`);
         this.#store();
     }
 
     #store() {
         try {
-            localStorage.setItem(KEY, JSON.stringify(this.#kept));
+            const stored = Object.entries(this.#kept).filter(([, program]) => program.length <= LONGEST);
+            localStorage.setItem(KEY, JSON.stringify(Object.fromEntries(stored)));
         } catch {
             // no storage: the program is kept until the page is closed
         }

@@ -268,12 +268,13 @@ function chooseServed(alias) {
     show();
 }
 
-/** Load the model that is among dropped files, or attach them. */
+/** Load the first model that is among dropped files, and attach the others. */
 async function dropped(files) {
     const isModel = await Promise.all(files.map(isGguf));
     const model = files[isModel.indexOf(true)];
-    if (model === undefined) attachments.add(files);
-    else choose(model);
+    if (model !== undefined) choose(model);
+    const others = files.filter((file) => file !== model);
+    if (others.length) attachments.add(others);
 }
 
 function dropping() {

@@ -4,6 +4,7 @@ import { button, byId } from "./dom.js";
 
 const speaker = globalThis.speechSynthesis ?? null;
 const localVoices = () => (speaker?.getVoices() ?? []).filter(({ localService }) => localService);
+localVoices(); // some browsers begin to look for voices only when they are asked for the first time
 
 /** A voice of this device for a language; null: there is none. */
 function voiceFor(language) {
