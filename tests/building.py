@@ -67,8 +67,8 @@ def native(kind: str) -> Path:
 def with_ccache(tree: Path) -> dict[str, str]:
     """Return variables that make emcc compile equal files of several trees once, where ccache is installed.
 
-    Equal inputs give equal objects: no source asks for its place or the time (test_tree.py), and the language of the
-    compiler's messages is not among them.
+    Not where it is checked that equal inputs give equal objects. No source asks for its place or the time
+    (test_tree.py), and the language of the compiler's messages changes none.
     """
     if shutil.which("ccache") is None:
         return {}
@@ -91,9 +91,7 @@ def cross(target: str) -> Path:
     objdump = []
     if found := shutil.which("llvm-objdump"):
         objdump = [f"-DGEMEL_OBJDUMP={found}{' --mattr=+dotprod' * target.startswith('aarch64')}"]
-    # What is linked and never run has no use for unrolled kernels, which compile half as long again.
-    linked = ["-DCMAKE_C_FLAGS=-DGEMEL_NO_UNROLL"] if target.endswith("macos") else []
-    zig_build.configure_zig(folder, target, "-DGEMEL_CHECKS=ON", "-DGEMEL_WERROR=ON", *rows, *objdump, *linked)
+    zig_build.configure_zig(folder, target, "-DGEMEL_CHECKS=ON", "-DGEMEL_WERROR=ON", *rows, *objdump)
     return folder
 
 
