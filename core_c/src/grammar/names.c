@@ -1,6 +1,7 @@
 // A binary tree that forks at the first bit in which names differ (Morrison: PATRICIA, 1968). Behind its end a name has
 // zero bits.
 #include "names.h"
+#include <string.h>
 #include "../errors.h"
 #include "../text/array.h"
 
@@ -29,7 +30,13 @@ static int add(names *n, const name *a) {
     return 1;
 }
 
-int names_number(names *n, const char *at, size_t size, uint32_t *number) {
+static uint32_t *recent(names *n, const name *a) {
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < a->size; i++) h = (h ^ (uint8_t)a->at[i]) * 16777619u;
+    return &n->recent[(h ^ h >> 15) % NAMES_RECENT];
+}
+
+static int search(names *n, const char *at, size_t size, uint32_t *number) {
     name a = {at, size};
     *number = n->n;
     n->top = n->n ? n->top : 1;
@@ -55,5 +62,20 @@ int names_number(names *n, const char *at, size_t size, uint32_t *number) {
     made->under[!is_one(&a, made)] = *link;
     int rc = add(n, &a);
     if (rc == 1) *link = 2 * (n->n - 2);
+    return rc;
+}
+
+int names_number(names *n, const char *at, size_t size, uint32_t *number) {
+    name a = {at, size};
+    uint32_t *kept = recent(n, &a);
+    if (*kept) {
+        const name *one = &n->list[*kept - 1];
+        if (one->size == size && !memcmp(one->at, at, size)) {
+            *number = *kept - 1;
+            return 0;
+        }
+    }
+    int rc = search(n, at, size, number);
+    if (rc >= 0) *kept = *number + 1;
     return rc;
 }

@@ -14,10 +14,13 @@ typedef struct name_fork {
     uint32_t any;         // one of the names below
 } name_fork;
 
+enum { NAMES_RECENT = 1 << 10 };
+
 typedef struct names {
     name *list;
     name_fork *forks;   // [n - 1]
     uint32_t n, top;
+    uint32_t recent[NAMES_RECENT];   // by hash, 1 + the number of a name: most are asked for again soon. 0: none
     size_t list_room, forks_room;
 } names;
 

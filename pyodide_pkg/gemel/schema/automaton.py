@@ -6,11 +6,11 @@ A set of texts is an automaton; intersection, union and complement give another 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import pairwise
 
+from .lazy import lazy
 from .work import remembered, spend
 
 LAST = 0x10FFFF
@@ -26,18 +26,45 @@ class TooLargeError(Exception):
 
 
 @dataclass(frozen=True)
+class Listed:
+    """These texts, or all others: such sets are combined without a walk through their automata."""
+
+    texts: frozenset[str]
+    is_others: bool = False
+
+    @property
+    def opposite(self) -> Listed:
+        """All other texts."""
+        return Listed(self.texts, not self.is_others)
+
+    def __and__(self, other: Listed) -> Listed:
+        if self.is_others and other.is_others:
+            return Listed(self.texts | other.texts, is_others=True)
+        if other.is_others:
+            return Listed(self.texts - other.texts)
+        return Listed(other.texts - self.texts if self.is_others else self.texts & other.texts)
+
+    def whole(self) -> Automaton:
+        """Return its automaton, with the states in the order of _trimmed."""
+        found = literal(self.texts)
+        return _opposite(found) if self.is_others else _trimmed(found.edges, found.ends, listed=self, is_minimal=True)
+
+
+@dataclass(frozen=True)
 class Automaton:
     """States are numbers; 0 is the first. What no edge reads leads nowhere.
 
     Attributes:
         edges: of each state (low, high, target), sorted and disjoint
         ends: of each state, whether a text may end there
+        listed: the same set as a list, where it was made of one
     """
 
     edges: tuple[tuple[tuple[int, int, int], ...], ...]
     ends: tuple[bool, ...]
+    listed: Listed | None = field(default=None, compare=False)
 
-    @cached_property
+    @lazy
     def _hash(self) -> int:
         return hash((self.edges, self.ends))
 
@@ -55,7 +82,7 @@ class Automaton:
             state = row[at][2]
         return self.ends[state]
 
-    @cached_property
+    @lazy
     def longest(self) -> int | None:
         """How many characters the longest text has; None: without limit."""
         n_before = [0] * len(self.ends)
@@ -74,7 +101,7 @@ class Automaton:
         spend(len(order))
         return max(found) if len(order) == len(found) else None
 
-    @cached_property
+    @lazy
     def is_empty(self) -> bool:
         """Whether no text is in the set."""
         return not any(self.ends)   # only states that can be reached, and reach an end, are kept
@@ -114,11 +141,12 @@ def _joined(row: list[tuple[int, int, int]]) -> tuple[tuple[int, int, int], ...]
 
 
 def _trimmed(
-    edges: Sequence[Sequence[tuple[int, int, int]]], ends: Sequence[bool], *, is_minimal: bool = False
-) -> Automaton:
+    edges: Sequence[Sequence[tuple[int, int, int]]], ends: Sequence[bool], *, is_minimal: bool = False,
+    listed: Listed | None = None,
+) -> Automaton:   # fmt: skip
     """Keep the first state, and those from which an end can be reached; of few, join those that are equal.
 
-    edges: of each state, sorted.
+    edges: of each state, sorted. is_minimal: no states are equal. listed: as in Automaton.
     """
     back: list[list[int]] = [[] for _ in ends]
     spend(sum(map(len, edges)) + len(edges))
@@ -133,7 +161,7 @@ def _trimmed(
             waiting += back[state]
     kept = edges if len(alive) == len(ends) else [[edge for edge in row if edge[2] in alive] for row in edges]
     is_minimal = is_minimal or len(kept) > MINIMISED_MAX
-    block = list(range(len(kept))) if is_minimal else _blocks(kept, back, ends)
+    block = list(range(len(kept))) if is_minimal else _blocks(kept, back, ends, alive)
     order, place = [0], {block[0]: 0}
     for state in order:
         for _, _, target in kept[state]:
@@ -143,24 +171,29 @@ def _trimmed(
     places = [place.get(one, 0) for one in block]
     return Automaton(
         tuple(_joined([(low, high, places[to]) for low, high, to in kept[state]]) for state in order),
-        tuple([ends[state] for state in order]),
-    )
+        tuple([ends[state] for state in order]), listed,
+    )   # fmt: skip
 
 
 def _blocks(
-    edges: Sequence[Sequence[tuple[int, int, int]]], before: Sequence[Sequence[int]], ends: Sequence[bool]
-) -> list[int]:
-    """Return the block of each state: states of a block are equal. before: the states that lead to each.
+    edges: Sequence[Sequence[tuple[int, int, int]]], before: Sequence[Sequence[int]], ends: Sequence[bool],
+    alive: Collection[int],
+) -> list[int]:   # fmt: skip
+    """Return the block of each state that is alive: states of a block are equal. before: the states that lead to each.
 
     Blocks are split until their edges lead to the same ones. Only states whose targets moved are looked at again.
     """
     block = [int(end) for end in ends]
-    sizes = [len(block) - sum(block), sum(block)]
-    looked_at: Iterable[int] = range(len(ends))
+    sizes = [len(alive) - sum(block), sum(block)]
+    looked_at: Iterable[int] = alive
     while looked_at:
         alike: dict[int, dict[object, list[int]]] = {}
+        n_steps = 0
         for state in looked_at:
-            alike.setdefault(block[state], {}).setdefault(_leads_to(edges[state], block), []).append(state)
+            row = edges[state]
+            n_steps += len(row) + 1
+            alike.setdefault(block[state], {}).setdefault(_leads_to(row, block), []).append(state)
+        spend(n_steps)
         moved: list[int] = []
         for name, groups in alike.items():
             parts = sorted(groups.values(), key=len)
@@ -178,7 +211,9 @@ def _blocks(
 
 def _leads_to(row: Sequence[tuple[int, int, int]], block: Sequence[int]) -> tuple[int, ...]:
     """Return which ranges of a sorted row lead to which blocks; adjacent ones to the same are joined."""
-    spend(len(row) + 1)
+    if len(row) == 1:
+        low, high, to = row[0]
+        return (low, high, block[to])
     out: list[int] = []
     last, after = -1, -1
     for low, high, to in row:
@@ -254,7 +289,9 @@ class Builder:
                 cuts[key] = _cut(key)
             row = []
             for low, high, which in cuts[key]:
-                read = frozenset(targets[which[0]]).union(*[targets[one] for one in which[1:]])
+                read = frozenset(targets[which[0]])
+                if len(which) > 1:
+                    read = read.union(*[targets[one] for one in which[1:]])
                 if read not in among:
                     spend(len(read))
                     among[read] = reached(read)
@@ -312,17 +349,17 @@ def _product(a: Automaton, b: Automaton, is_end: Callable[[bool, bool], bool]) -
     edges = []
     for one, other in order:
         row = []
-        for low, high, x, y in _side_by_side(
-            a.edges[one] if one >= 0 else (), b.edges[other] if other >= 0 else ()
-        ):   # fmt: skip
+        row_a, row_b = a.edges[one] if one >= 0 else (), b.edges[other] if other >= 0 else ()
+        for low, high, x, y in _side_by_side(row_a, row_b):
             if (x < 0 and needs_a) or (y < 0 and needs_b):
                 continue
-            if (x, y) not in place:
+            to = place.get((x, y))
+            if to is None:
                 if len(order) >= STATES_MAX:
                     raise TooLargeError
-                place[x, y] = len(order)
+                to = place[x, y] = len(order)
                 order.append((x, y))
-            row.append((low, high, place[x, y]))
+            row.append((low, high, to))
         edges.append(row)
     ends = [is_end(one >= 0 and a.ends[one], other >= 0 and b.ends[other]) for one, other in order]
     return _trimmed(edges, ends)
@@ -359,7 +396,14 @@ def both(a: Automaton, b: Automaton) -> Automaton:
     """Return the texts that are in both."""
     if a is b or b is ANY:
         return a
-    return b if a is ANY else _product(a, b, lambda x, y: x and y)
+    if a is ANY:
+        return b
+    return _of_lists(a.listed, b.listed) or _product(a, b, lambda x, y: x and y)
+
+
+def _of_lists(a: Listed | None, b: Listed | None) -> Automaton | None:
+    """Return the texts that are in both, if both are lists."""
+    return None if a is None or b is None else (a & b).whole()
 
 
 def either(a: Automaton, b: Automaton) -> Automaton:
@@ -369,7 +413,9 @@ def either(a: Automaton, b: Automaton) -> Automaton:
 
 def without(a: Automaton, b: Automaton) -> Automaton:
     """Return the texts of a that are not in b."""
-    return _opposite(b) if a is ANY else _product(a, b, lambda x, y: x and not y)
+    if a is ANY:
+        return _opposite(b)
+    return _of_lists(a.listed, b.listed and b.listed.opposite) or _product(a, b, lambda x, y: x and not y)
 
 
 def parted(a: Automaton, b: Automaton) -> list[tuple[bool, Automaton]]:
@@ -392,7 +438,9 @@ def _opposite(automaton: Automaton) -> Automaton:
             filled += [(at, low - 1, n), (low, high, to)] if at < low else [(low, high, to)]
             at = high + 1
         edges.append([*filled, (at, LAST, n)] if at <= LAST else filled)
-    return _trimmed([*edges, [(0, LAST, n)]], [not end for end in (*automaton.ends, False)], is_minimal=True)
+    listed = automaton.listed and automaton.listed.opposite
+    ends = [not end for end in (*automaton.ends, False)]
+    return _trimmed([*edges, [(0, LAST, n)]], ends, is_minimal=True, listed=listed)
 
 
 def without_surrogates(automaton: Automaton) -> Automaton:
@@ -420,7 +468,8 @@ def literal(texts: Iterable[str]) -> Automaton:
     """Return the set of these texts."""
     after: list[dict[str, int]] = [{}]   # a tree: of each state, the states that characters lead to
     last = set()
-    for text in texts:
+    listed = sorted(set(texts))   # in every process the same states
+    for text in listed:
         at = 0
         for char in text:
             if char not in after[at]:
@@ -443,7 +492,7 @@ def literal(texts: Iterable[str]) -> Automaton:
     for (is_end, row), name in names.items():   # the first state was joined last
         edges[n - 1 - name] = [(ord(char), ord(char), n - 1 - to) for char, to in row]
         ends[n - 1 - name] = is_end
-    return Automaton(tuple(map(_joined, edges)), tuple(ends)) if last else NONE
+    return Automaton(tuple(map(_joined, edges)), tuple(ends), Listed(frozenset(listed))) if last else NONE
 
 
 @remembered
@@ -467,12 +516,13 @@ def of_length(automaton: Automaton, least: int, most: int | None) -> Automaton:
     if (most is not None and near[0] > most) or (far is not None and far < least):
         return NONE
     place, order = {(0, 0): 0}, [(0, 0)]
+    leads = [dict.fromkeys([to for _, _, to in row]) for row in automaton.edges]   # rows may have hundreds of ranges
     edges = []
     for state, n in order:
-        row = []
         after = n + 1 if most is not None else min(n + 1, least)
         spend(len(automaton.edges[state]) + 2)
-        for low, high, to in automaton.edges[state]:
+        places: dict[int, int] = {}
+        for to in leads[state]:
             if most is not None and after + near[to] > most:
                 continue
             if (to, after) not in place:
@@ -480,8 +530,8 @@ def of_length(automaton: Automaton, least: int, most: int | None) -> Automaton:
                     raise TooLargeError
                 place[to, after] = len(order)
                 order.append((to, after))
-            row.append((low, high, place[to, after]))
-        edges.append(tuple(row))
+            places[to] = place[to, after]
+        edges.append(tuple([(low, high, places[to]) for low, high, to in automaton.edges[state] if to in places]))
     ends = tuple(automaton.ends[state] and n >= least for state, n in order)
     return _trimmed(edges, ends) if least else Automaton(tuple(edges), ends)
 
@@ -546,4 +596,4 @@ def nearest_end(automaton: Automaton) -> list[int]:
 
 
 ANY = lengths(0, None)
-NONE = Automaton(((),), (False,))
+NONE = Automaton(((),), (False,), Listed(frozenset()))

@@ -71,12 +71,13 @@ def _plain(value: object, path: Path | str, depth: int) -> Document:
         return value   # type: ignore[return-value]
     if depth > DEPTH_MAX:
         raise refused(_path_of(path)[:80] + "...", f"values are nested too deep: more than {DEPTH_MAX} deep")
-    if isinstance(value, str):
-        return _text(value, path)
-    if isinstance(value, int | float | Decimal):
-        return _number(value, path)
+    if type(value) is not dict and type(value) is not list:   # which most are: they need no other question
+        if isinstance(value, str):
+            return _text(value, path)
+        if isinstance(value, int | float | Decimal):
+            return _number(value, path)
     spend(1)
-    if isinstance(value, Mapping):
+    if type(value) is dict or isinstance(value, Mapping):
         found: dict[str, Any] = {}
         for name, one in value.items():
             if not isinstance(name, str):

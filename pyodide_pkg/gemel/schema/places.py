@@ -72,18 +72,17 @@ class Places:
         if not depth:
             self.root = self._roots[base] = Place(path, schema, base)
         for keyword, value in schema.items():   # keywords that have schemas need no escapes
-            if not isinstance(value, dict | list):
-                continue
-            if keyword in NAMED and isinstance(value, dict):
-                for name, one in value.items():
-                    if isinstance(one, dict):
-                        self._walk(one, f"{path}/{keyword}/{escaped(name)}", base, depth + 1)
-            elif keyword in LISTS and isinstance(value, list):
+            if type(value) is dict:
+                if keyword in NAMED:
+                    for name, one in value.items():
+                        if type(one) is dict:
+                            self._walk(one, f"{path}/{keyword}/{escaped(name)}", base, depth + 1)
+                elif keyword in ONE:
+                    self._walk(value, f"{path}/{keyword}", base, depth + 1)
+            elif type(value) is list and keyword in LISTS:
                 for i, one in enumerate(value):
-                    if isinstance(one, dict):
+                    if type(one) is dict:
                         self._walk(one, f"{path}/{keyword}/{i}", base, depth + 1)
-            elif keyword in ONE and isinstance(value, dict):
-                self._walk(value, f"{path}/{keyword}", base, depth + 1)
 
     def _check(self, schema: dict[str, object], path: str) -> None:
         if id(schema) not in self._checked:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Container, Iterable, Sequence
 from json.encoder import encode_basestring as as_json
 
 from .automaton import SURROGATES, Automaton, TooLargeError, furthest_end, n_counted, nearest_end, without_surrogates
@@ -23,6 +24,7 @@ string ::= "\"" char* "\""
 char ::= [^"\\\x00-\x1F] | escape
 escape ::= "\\" (["\\bfnrt] | "u00" ("0" ([0-7] | "b" | "e" | "f") | "1" [0-9a-f]))
 number ::= "-"? ("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [+-]? [0-9]+)?"""
+ESCAPED = (*range(0x20), 0x22, 0x5C)   # characters that JSON can't write as they are
 EMPTY = '""'
 NUMBER = "\n"   # stands for a number; no rule has a line break
 SPACED = {'(","': '("," " "?', '":"': '":" " "?'}   # of COMMON, where a space may follow a comma or a colon
@@ -70,6 +72,22 @@ def rule_of(piece: str) -> str:
 def may_be_absent(piece: str) -> bool:
     """Whether a piece may be repeated zero times."""
     return piece[0] not in '"[' and (piece.endswith("*") or "{0," in piece)
+
+
+class Needed(dict[str, str]):
+    """The rule that a piece needs, of those in `rules`; "" if it needs none."""
+
+    def __init__(self, rules: Container[str]) -> None:
+        super().__init__()
+        self._rules = rules
+
+    def __missing__(self, piece: str) -> str:
+        if piece in self._rules:
+            rule = piece
+        else:
+            rule = "" if may_be_absent(piece) or rule_of(piece) not in self._rules else rule_of(piece)
+        self[piece] = rule
+        return rule
 
 
 def common(*, is_spaced: bool = False) -> str:
@@ -134,13 +152,7 @@ class Rules:
 
     def _drop_dead_ends(self) -> None:
         """Remove alternatives that need a rule which never ends."""
-        needed: dict[str, str] = {}   # the rule that a piece needs; "" if it needs none
-        for piece in {piece for alternatives in self.of.values() for pieces in alternatives for piece in pieces}:
-            if piece in self.of:
-                needed[piece] = piece
-            else:
-                is_needed = not may_be_absent(piece) and rule_of(piece) in self.of
-                needed[piece] = rule_of(piece) if is_needed else ""
+        needed = Needed(self.of)
         ends = {""}
         rule_needed = needed.__getitem__
 
@@ -289,18 +301,24 @@ class Rules:
     def _steps(self, automaton: Automaton, *, is_json: bool, is_named: bool) -> list[list[tuple[str, int]]] | None:
         """Return what each state reads, and where that leads. None: some edge reads only halves of surrogate pairs."""
         steps: list[list[tuple[str, int]]] = []
+        reads: dict[tuple[tuple[int, int], ...], list[str]] = {}
         for row in automaton.edges:
             targets: dict[int, list[tuple[int, int]]] = {}
             for low, high, target in row:
                 if low >= SURROGATES[0] and high <= SURROGATES[1]:
                     return None
-                targets.setdefault(target, []).append((low, high))
-            steps.append(
-                [
-                    (read, target) for target, ranges in targets.items()
-                    for read in self._read(tuple(ranges), is_json=is_json, is_named=is_named)
-                ]
-            )   # fmt: skip
+                if target in targets:
+                    targets[target].append((low, high))
+                else:
+                    targets[target] = [(low, high)]
+            step = []
+            for target, listed in targets.items():
+                ranges = tuple(listed)
+                found = reads.get(ranges)
+                if found is None:
+                    found = reads[ranges] = self._read(ranges, is_json=is_json, is_named=is_named)
+                step += [(read, target) for read in found]
+            steps.append(step)
         return steps
 
     def _write_automaton(self, automaton: Automaton, steps: list[list[tuple[str, int]]], first: str) -> None:
@@ -396,8 +414,9 @@ class Rules:
         return self._of_ranges[key]
 
     def _written_characters(self, ranges: Sequence[tuple[int, int]]) -> list[str]:
-        special = [*range(0x20), 0x22, 0x5C]
-        found = [code for code in special if any(low <= code <= high for low, high in ranges)]
+        found: list[int] = []
+        for low, high in ranges:
+            found += ESCAPED[bisect_left(ESCAPED, low) : bisect_right(ESCAPED, high)]
         plain = []
         for low, high in ranges:
             at = max(low, 0x20)
@@ -409,7 +428,7 @@ class Rules:
             if at <= high:
                 plain.append((at, high))
         reads = [class_of(plain)] if plain else []
-        if len(found) == len(special):
+        if len(found) == len(ESCAPED):
             return [*reads, "escape"]
         return reads + [quoted(as_json(chr(code))[1:-1]) for code in found]
 

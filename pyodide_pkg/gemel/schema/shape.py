@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import zip_longest
 from typing import Any, TypeVar
 
 from .automaton import ANY, Automaton, both, lengths, literal, nearest_end, of_length, without
+from .lazy import lazy
 
 T = TypeVar("T")
 COMPARED_MAX = 100   # alternatives that are compared with each other
@@ -106,7 +106,7 @@ class Text:
             return False
         return self.automaton is None or self.automaton.accepts(text)
 
-    @cached_property
+    @lazy
     def whole(self) -> Automaton:
         """One automaton for all of it."""
         if self.texts is not None:
@@ -117,7 +117,7 @@ class Text:
             return self.automaton or ANY
         return of_length(self.automaton, self.least, self.most) if self.automaton else lengths(self.least, self.most)
 
-    @cached_property
+    @lazy
     def at_least(self) -> Automaton:
         """One automaton for the strings of `automaton` that have `least` characters, whatever the most."""
         return of_length(self.automaton or ANY, self.least, None)
@@ -127,7 +127,7 @@ class Text:
         """Whether an automaton and the most characters of its texts say all of it."""
         return self.automaton is not None and self.most is not None and not self.excluded
 
-    @cached_property
+    @lazy
     def is_empty(self) -> bool:
         """Whether no string is in it."""
         if self.texts is not None:
@@ -215,7 +215,7 @@ class MemberLayer:
     patterns: tuple[tuple[Automaton, Node], ...] = ()
     rest: Node = ()
 
-    @cached_property
+    @lazy
     def by_name(self) -> dict[str, Node]:
         """The nodes of names that are known."""
         return dict(self.known)
@@ -223,7 +223,7 @@ class MemberLayer:
     def __hash__(self) -> int:
         return self._hash
 
-    @cached_property
+    @lazy
     def _hash(self) -> int:
         return hash((self.known, self.patterns, self.rest))
 
@@ -269,15 +269,15 @@ class Members:
     def __hash__(self) -> int:
         return self._hash
 
-    @cached_property
+    @lazy
     def _hash(self) -> int:
         return hash((self.layers, self.required, self.least, self.most, self.some))
 
-    @cached_property
+    @lazy
     def _nodes(self) -> dict[str, Node]:
         return {}
 
-    @cached_property
+    @lazy
     def said(self) -> frozenset[MemberLayer | Some]:
         """What it asks for, besides names and counts."""
         return frozenset((*self.layers, *self.some))
@@ -295,7 +295,7 @@ class Members:
             self._nodes[name] = joined(*[layer.of(name) for layer in self.layers])
         return self._nodes[name]
 
-    @cached_property
+    @lazy
     def needs(self) -> frozenset[str]:
         """The names that are required."""
         return frozenset(self.required)

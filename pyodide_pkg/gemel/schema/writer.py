@@ -438,13 +438,14 @@ class Writer:
         names = {state: self._end(members, extras, *state) for state in reached.pop()}
         for name, ways in zip(reversed(known), reversed(listed), strict=True):
             before = {}
-            for n, met in sorted(reached.pop()):
-                spend(8 * len(ways) + 8)
+            states, is_needed = sorted(reached.pop()), name in members.needs
+            spend((8 * len(ways) + 8) * len(states))
+            for n, met in states:
                 comma = (self.comma,) if n else ()
                 parts: list[Alternative] = [
                     (*comma, *pair, names[min(n + 1, cap), met | more]) for pair, more in ways if top is None or n < top
                 ]
-                parts += [] if name in members.needs else [(names[n, met],)]
+                parts += [] if is_needed else [(names[n, met],)]
                 before[n, met] = self.rules.shared(tuple(parts))
             names = before
         return [(self.opens, names[0, 0])]
