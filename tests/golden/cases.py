@@ -315,6 +315,7 @@ LFM2 = {
     "plain": Golden({"n_layer": 3, "tied": True, "seed": 9000}),
     "odd sizes": Golden({**ODD, "n_layer": 3, "taps": 4, "seed": 9001}),
     "attention first and last": Golden({"n_layer": 4, "n_head_kv": [2, 0, 0, 2], "taps": 2, "seed": 9002}),
+    "2,000 tokens": Golden({"n_ctx": 2048, "n_layer": 3, "seed": 9003}, n_ids=2000, n_ctx=2048),
 }
 LFM2MOE = {
     "plain": Golden({"n_layer": 3, "seed": 9100}),
@@ -324,6 +325,7 @@ LFM2MOE = {
     "no bias of choice, odd sizes": Golden({
         **ODD, "n_layer": 3, "experts": {"n_ff": 35, "choice_bias": False, "fused": True}, "seed": 9102,
     }),
+    "2,000 tokens": Golden({"n_ctx": 2048, "n_layer": 3, "seed": 9103}, n_ids=2000, n_ctx=2048),
 }  # fmt: skip
 # Heads of values that share a key, in lengths that are a multiple of nothing.
 ODD_DELTA: Fields = {**ODD, "head_dim": 12, "n_rot": 6, "delta_heads": (2, 6), "delta_dims": (10, 13), "taps": 4}
@@ -342,10 +344,10 @@ QWEN35MOE = {
     "many experts, tied": Golden({
         "n_layer": 3, "tied": True, "experts": {"n": 20, "n_used": 4, "n_ff": 40, "fused": True}, "seed": 9302,
     }),
+    "2,000 tokens": Golden({"n_ctx": 2048, "n_layer": 3, "taps": 4, "seed": 9303}, n_ids=2000, n_ctx=2048),
 }  # fmt: skip
 QWEN3NEXT = {
-    **{name: Golden({**case.fields, "seed": case.fields["seed"] + 100}) for name, case in QWEN35MOE.items()},
-    "2,000 tokens": Golden({"n_ctx": 2048, "n_layer": 3, "taps": 4, "seed": 9403}, n_ids=2000, n_ctx=2048),
+    name: case._replace(fields={**case.fields, "seed": case.fields["seed"] + 100}) for name, case in QWEN35MOE.items()
 }
 ODD_MAMBA: Fields = {"n_embd": 60, "taps": 4, "ssm_state": 13}
 MAMBA = {
