@@ -58,6 +58,7 @@ class Shape:
     recurrent: tuple[int, ...] = ()   # layers without attention
     delta: tuple[int, int, int] | None = None   # of a gated delta net: heads of keys, of values, their length
     n_rot: int | None = None   # None: n_k
+    ranks: tuple[int, int, int, int] | None = None   # of RWKV-7's small matrices: decay, rate, value, gate
 
     @property
     def n_k(self) -> int:
@@ -96,8 +97,15 @@ LFM2_12B = Shape(
     16, 2048, 32, 8, 8192, 65536, is_tied=True, arch="lfm2", keys=(("shortconv.l_cache", "u32", 3),),
     recurrent=tuple(il for il in range(16) if il not in LFM2_ATTENTION),
 )   # fmt: skip
+RWKV7_04B = Shape(
+    24, 1024, 16, 16, 4096, 65536, arch="rwkv7", ranks=(64, 64, 32, 128), keys=(
+        ("wkv.head_size", "u32", 64), ("attention.layer_norm_epsilon", "f32", 1e-5),
+        ("attention.decay_lora_rank", "u32", 64), ("attention.iclr_lora_rank", "u32", 64),
+        ("attention.value_residual_mix_lora_rank", "u32", 32), ("attention.gate_lora_rank", "u32", 128),
+    ),
+)   # fmt: skip
 SHAPES = {
-    "qwen35_08b": QWEN35_08B, "lfm2_12b": LFM2_12B,
+    "qwen35_08b": QWEN35_08B, "lfm2_12b": LFM2_12B, "rwkv7_04b": RWKV7_04B,
     "llama_3_8b": LLAMA_3_8B, "llama_32_3b": LLAMA_32_3B, "over_4_gb": OVER_4_GB,
     "qwen3_30b_a3b_4_layers": QWEN3_30B_A3B_4_LAYERS, "gpt_oss_1b": GPT_OSS_1B,
 }   # fmt: skip
@@ -173,7 +181,8 @@ def big_model(shape: Shape) -> Pieces:
 
 def _floats(name: str, n: int, rng: np.random.Generator) -> bytes:
     """Return F32 weights: of norms ones; of what forgets minus ones; of routers, biases and sinks small ones."""
-    values = np.ones(n) if name.endswith("norm.weight") else rng.standard_normal(n) * 0.05
+    is_norm = name.endswith(("norm.weight", "norm_2.weight", "_ln.weight"))
+    values = np.ones(n) if is_norm else rng.standard_normal(n) * 0.05
     if name.endswith("ssm_a"):
         values = -np.ones(n)
     return values.astype("<f4").tobytes()
@@ -187,10 +196,17 @@ def _tensors(shape: Shape) -> Iterator[tuple[str, str, list[int]]]:
     yield "token_embd.weight", best if shape.is_tied else plain, [n_embd, shape.n_vocab]
     for il in range(shape.n_layer):
         wide = best if _is_better(il, shape.n_layer) else plain
+        if shape.ranks:
+            for name, type_, *ne in _rwkv(shape, shape.ranks, plain, il):
+                yield f"blk.{il}.{name}", str(type_), [int(n) for n in ne]
+            continue
         mixer = _recurrent(shape, plain) if il in shape.recurrent else _attention(shape, plain, wide)
         for name, type_, *ne in chain(mixer, _feed_forward(shape, plain, wide)):
             yield f"blk.{il}.{name}", str(type_), [int(n) for n in ne]
     yield f"{'token_embd' if shape.arch == 'lfm2' else 'output'}_norm.weight", "F32", [n_embd]
+    if shape.ranks:
+        for name in ("output_norm.bias", "token_embd_norm.weight", "token_embd_norm.bias"):
+            yield name, "F32", [n_embd]
     if not shape.is_tied:
         yield "output.weight", best, [n_embd, shape.n_vocab]
 
@@ -235,6 +251,26 @@ def _recurrent(shape: Shape, plain: str) -> Iterator[tuple[str | int, ...]]:
     yield "ssm_out.weight", plain, n_v * dim, n_embd
 
 
+def _rwkv(shape: Shape, ranks: tuple[int, ...], plain: str, il: int) -> Iterator[tuple[str | int, ...]]:
+    """Yield a layer of RWKV-7. llama.cpp's quantiser leaves the small matrices as they are."""
+    n, n_ff = shape.n_embd, shape.n_ff
+    for name in ("attn_norm", "attn_norm_2", "time_mix_ln"):
+        yield f"{name}.weight", "F32", n
+        yield f"{name}.bias", "F32", n
+    yield "time_mix_lerp_fused.weight", "F32", n, 1, 1, 6
+    for name in ("time_mix_w0", "time_mix_a0", "time_mix_v0", "time_mix_k_k", "time_mix_k_a", "time_mix_r_k"):
+        yield f"{name}.weight", "F32", n
+    for part, own in zip("wavg", ranks, strict=True):
+        rank = ranks[1] if part == "v" and il == 0 else own   # nothing reads the first layer's
+        yield f"time_mix_{part}1.weight", "F16", n, rank
+        yield f"time_mix_{part}2.weight", "F16", rank, n
+    for part in ("key", "value", "receptance", "output"):
+        yield f"time_mix_{part}.weight", plain, n, n
+    yield "channel_mix_lerp_k.weight", "F32", n
+    yield "channel_mix_key.weight", plain, n, n_ff
+    yield "channel_mix_value.weight", plain, n_ff, n
+
+
 def _feed_forward(shape: Shape, plain: str, wide: str) -> Iterator[tuple[str | int, ...]]:
     n_embd, experts = shape.n_embd, shape.experts
     post = shape.arch in ("gpt-oss", "qwen35")
@@ -264,11 +300,8 @@ def _is_better(il: int, n_layer: int) -> bool:
 def _pairs(shape: Shape) -> list[Pair]:
     own: Sequence[tuple[str, str, Any]] = (
         ("block_count", "u32", shape.n_layer), ("context_length", "u32", 8192), ("vocab_size", "u32", shape.n_vocab),
-        ("embedding_length", "u32", shape.n_embd), ("feed_forward_length", "u32", shape.n_ff),
-        ("attention.head_count", "u32", shape.n_head), _heads_kv(shape),
-        ("attention.layer_norm_rms_epsilon", "f32", 1e-5), ("rope.freq_base", "f32", 500000.0),
-        ("rope.dimension_count", "u32", shape.n_rot or shape.n_k), ("attention.key_length", "u32", shape.n_k),
-        ("attention.value_length", "u32", shape.n_k), *shape.keys,
+        ("embedding_length", "u32", shape.n_embd), ("feed_forward_length", "u32", shape.n_ff), *_heads(shape),
+        *shape.keys,
     )   # fmt: skip
     if shape.experts:
         own = (
@@ -277,8 +310,20 @@ def _pairs(shape: Shape) -> list[Pair]:
         )   # fmt: skip
     return [
         ("general.architecture", "string", shape.arch), ("general.name", "string", f"big random {shape.arch}"),
-        *((f"{shape.arch}.{key}", kind, value) for key, kind, value in own), *_vocabulary(shape.n_vocab),
+        *((f"{shape.arch}.{key}", kind, value) for key, kind, value in own),
+        *(_pieces if shape.ranks else _vocabulary)(shape.n_vocab),
     ]   # fmt: skip
+
+
+def _heads(shape: Shape) -> Sequence[tuple[str, str, Any]]:
+    if shape.ranks:
+        return [("attention.head_count", "u32", 0)]
+    return (
+        ("attention.head_count", "u32", shape.n_head), _heads_kv(shape),
+        ("attention.layer_norm_rms_epsilon", "f32", 1e-5), ("rope.freq_base", "f32", 500000.0),
+        ("rope.dimension_count", "u32", shape.n_rot or shape.n_k), ("attention.key_length", "u32", shape.n_k),
+        ("attention.value_length", "u32", shape.n_k),
+    )   # fmt: skip
 
 
 def _heads_kv(shape: Shape) -> tuple[str, str, Any]:
@@ -302,6 +347,17 @@ def _vocabulary(n_vocab: int) -> list[Pair]:
         ("tokenizer.ggml.merges", "string[]", [f"{a} {b}" for a, b in merges]),
         ("tokenizer.ggml.bos_token_id", "u32", 0), ("tokenizer.ggml.eos_token_id", "u32", 1),
         ("tokenizer.ggml.add_bos_token", "bool", True),
+    ]   # fmt: skip
+
+
+def _pieces(n_vocab: int) -> list[Pair]:
+    """Return RWKV's kind: a control token, 256 bytes, then pieces of two bytes."""
+    pieces = chain(product(range(256)), product(range(256), repeat=2))
+    tokens = ["<s>", *(repr(bytes(piece))[2:-1] for piece in islice(pieces, n_vocab - 1))]
+    return [
+        ("tokenizer.ggml.model", "string", "rwkv"), ("tokenizer.ggml.tokens", "string[]", tokens),
+        ("tokenizer.ggml.token_type", "i32[]", [CONTROL] + [NORMAL] * (n_vocab - 1)),
+        ("tokenizer.ggml.bos_token_id", "u32", 0), ("tokenizer.ggml.eos_token_id", "u32", 0),
     ]   # fmt: skip
 
 

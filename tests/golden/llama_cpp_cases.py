@@ -11,6 +11,7 @@ PHI3: Fields = {"kv": [["general.name", "string", "tiny"]], "fused": ["attn_qkv"
 CAPPED: Fields = {"final_cap": 30.0}  # what llama.cpp takes where the file doesn't say it
 LONG: Fields = {"window": 8192, "n_ctx": 16384, "window_pattern": 4, "n_layer": 4, "heat": 0.1, "heat_span": 8192}
 SAME_EPS: Fields = {"eps": 1e-6, "embd_std": 0.5}
+NORM_EPS: Fields = {"kv": [["nemotron_h.attention.layer_norm_epsilon", "f32", 1e-5]]}
 NO_GATE_BIAS: Fields = {"without": [f"blk.{il}.ffn_gate.bias" for il in range(2)]}
 MODERN: Fields = {"fused": ["attn_qkv", "gate_up"]}
 V3: Fields = {**cases.V3, "n_ff": 40}
@@ -48,19 +49,19 @@ OF: dict[str, dict[str, Fields]] = {
     "bailingmoe": {"plain": {}, "many experts": {}},
     "minimax-m2": {"plain": {}, "many experts": {}},
     "mamba": {"plain": {}, "odd sizes": {}, "normed": {}, "2,000 tokens": {}},
-    "falcon-h1": {"plain": {}, "odd sizes, normed": {}},
-    "granitehybrid": {"plain": {}, "RoPE, tied": {}, "experts": {}},
-    "nemotron_h": {"epsilon of LayerNorms, tied": {}},
+    "falcon-h1": {"plain": {}, "odd sizes, normed": {}, "2,000 tokens": {"seed": 9504}},
+    "granitehybrid": {"plain": {}, "RoPE, tied": {}, "experts": {}, "2,000 tokens": {}},
+    "nemotron_h": {"epsilon of LayerNorms, tied": {}, "2,000 tokens": NORM_EPS},
     "mamba2": {"plain": {}, "odd sizes, three groups": {}, "wide heads": {}, "2,000 tokens": {}},
     # Heads of fewer channels make its kernel write past their end.
     "rwkv7": {"plain": {"head_size": 64}, "wide heads": {}, "2,000 tokens": {}},
     "arwkv7": {"plain": {}, "no gate": {}, "no norm of heads": {}, "2,000 tokens": {}},
-    "lfm2": {"plain": {}, "odd sizes": {}, "attention first and last": {}},
-    "lfm2moe": {"plain": {}, "many experts, tied": {}},
+    "lfm2": {"plain": {}, "odd sizes": {}, "attention first and last": {}, "2,000 tokens": {}},
+    "lfm2moe": {"plain": {}, "many experts, tied": {}, "2,000 tokens": {}},
     # Of all lengths, llama.cpp adds the norms' epsilon; values are as long as keys.
     "qwen35": {"plain": SAME_EPS, "odd sizes": {**SAME_EPS, "delta_dims": (12, 12)}, "2,000 tokens": SAME_EPS},
-    "qwen35moe": {"plain": SAME_EPS, "many experts, tied": SAME_EPS},
-    "qwen3next": {"plain": SAME_EPS, "odd sizes": {**SAME_EPS, "delta_dims": (12, 12)}},
+    "qwen35moe": {"plain": SAME_EPS, "many experts, tied": SAME_EPS, "2,000 tokens": SAME_EPS},
+    "qwen3next": {"plain": SAME_EPS, "odd sizes": {**SAME_EPS, "delta_dims": (12, 12)}, "2,000 tokens": SAME_EPS},
     "llama4": {"dense layers between": LONG, "plain": LONG},
     "bert": {"plain": {}, "odd sizes": {}},
     "nomic-bert": {"plain": {}, "odd sizes": {}},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import big
@@ -58,3 +59,11 @@ def test_big_files_mix_formats_as_q4_k_m_does() -> None:
         with model.session(n_ctx=8) as session:
             session.append([5, 6])
             assert len(set(session.logits())) > 500
+
+
+def test_big_files_of_rwkv_decode() -> None:
+    shape = replace(big.RWKV7_04B, n_layer=2, n_embd=256, n_head=4, n_head_kv=4, n_ff=512, n_vocab=600)
+    with gemel.open(big.big_model(shape)[:], threads=1) as model, model.session(n_ctx=8) as session:
+        assert (model.arch, model.detokenize(model.tokenize("Two bytes"))) == ("rwkv7", "Two bytes")
+        session.append([5, 6])
+        assert len(set(session.logits())) > 500

@@ -1,25 +1,9 @@
 // Rows of the file to panels, fast: what panel_pack_any defines, bytes equal. A row's part of a block is a few words:
 // codes are moved within them, eight bytes at a time, and written where the row's lane is. Machine words are
 // little-endian, as everywhere in the kernels.
-#include <string.h>
 #include "../quant/families.h"
-#include "../quant/grids.h"
+#include "pack_words.h"
 #include "panel.h"
-
-enum { ROWS = 16, P4_SIZE = 256, P2_SIZE = 128, P1_SIZE = 64 };
-
-static inline uint32_t load32(const uint8_t *p) {
-    uint32_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-static inline uint64_t load64(const uint8_t *p) {
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-static inline void store16(uint8_t *p, uint16_t v) { memcpy(p, &v, sizeof v); }
-static inline void store32(uint8_t *p, uint32_t v) { memcpy(p, &v, sizeof v); }
 
 // ---- Words ---------------------------------------------------------------------------------------------------------
 
@@ -42,26 +26,6 @@ static inline uint32_t one_bit(const uint8_t *p, int j) {
     }
     return out;
 }
-// Bit 4r + i of x to bit 8i + r.
-static inline uint32_t deal_bits(uint32_t x) {
-    uint32_t out = 0;
-    for (int i = 0; i < 4; i += 2) {
-        uint64_t two = ((uint64_t)(x >> (i + 1)) << 32 | x >> i) & 0x1111111111111111u;
-        two = (two | two >> 3) & 0x0303030303030303u;
-        two = (two | two >> 6) & 0x000f000f000f000fu;
-        two |= two >> 12;
-        out |= (uint32_t)(two & 0xff) << 8 * i | (uint32_t)(two >> 32 & 0xff) << (8 * i + 8);
-    }
-    return out;
-}
-static inline int f16_is_bad(uint16_t h) { return ((h & 0x7c00) + 0x0400) >> 15; }
-
-// An f16 scale of row ir; 1 when it is Inf or NaN.
-static inline int put_scale(const uint8_t *src, uint8_t *to, int ir) {
-    uint16_t h = load_u16(src);
-    store16(to + 2 * ir, h);
-    return f16_is_bad(h);
-}
 // Plane P4 of 32 weights whose nibbles lie in 16 bytes: weights 0..15 low, 16..31 high.
 static inline void put_halves(const uint8_t *qs, uint8_t *to, int ir) {
     uint64_t a = load64(qs), b = load64(qs + 8);
@@ -81,8 +45,6 @@ static inline void put_twins(const uint8_t *qs, uint8_t *first, uint8_t *second,
 }
 
 // ---- A row's part of one block of the file. Returns PANEL_OK, or the flags below -----------------------------------
-
-enum { IS_BAD = 1, HAS_MIN8 = 2 };
 
 static inline int one_q4_0(const uint8_t *src, uint8_t *to, int ir) {
     put_halves(src + 2, to + 32, ir);
@@ -215,162 +177,11 @@ static inline int one_iq4_xs(const uint8_t *src, uint8_t *to, int ir) {   // d, 
 
 // ---- Formats of few bits: a plane's word is 16 codes, turned from the order of the file to that of the lanes --------
 
-// Two bits each: those at 8r + 2i to 2r + 8i.
-static inline uint32_t deal_twos(uint32_t x) {
-    uint32_t t = (x ^ x >> 6) & 0x00cc00cc;
-    x ^= t ^ t << 6;
-    t = (x ^ x >> 12) & 0x0000f0f0;
-    return x ^ t ^ t << 12;
-}
 // Eight codes of a byte each, of two words: the same with them.
 static inline uint32_t deal_bytes(uint64_t a, uint64_t b) {
     uint32_t low = (uint32_t)(a | a >> 30), high = (uint32_t)(b | b >> 30);
     return low | high << 4;
 }
-// Two tuples of four codes, three bits each, and their signs: plane P4.
-static inline uint32_t deal_tuples(uint32_t first, uint32_t second, uint32_t signs) {
-    uint32_t x = first | second << 16, s = (signs & 0x0f) | (signs & 0xf0) << 12;
-    x = (x & 0x003f003f) | (x & 0x0fc00fc0) << 2;
-    x = (x & 0x07070707) | (x & 0x38383838) << 1;
-    s = (s | s << 6) & 0x03030303;
-    s = (s | s << 3) & 0x11111111;
-    x |= s << 3;   // nibbles of the first, then of the second
-    x = (x & 0xff0000ff) | (x >> 8 & 0x0000ff00) | (x << 8 & 0x00ff0000);
-    return (x & 0xf00ff00f) | (x >> 4 & 0x00f000f0) | (x << 4 & 0x0f000f00);
-}
-// Four times seven signs, and for each an eighth that makes their number even.
-static inline uint32_t even_signs(uint32_t x) {
-    x = (x & 0x7f) | (x & 0x3f80) << 1 | (x & 0x1fc000) << 2 | (x & 0xfe00000) << 3;
-    uint32_t p = x ^ x >> 4;
-    p ^= p >> 2;
-    return x | ((p ^ p >> 1) & 0x01010101) << 7;
-}
-static inline void put_odd(uint32_t sc, uint8_t *to) { *to = (uint8_t)(2 * sc + 1); }
-// The header of a super-block: d * part in float.
-static inline int put_part(uint16_t d, float part, uint8_t *to, int ir) {
-    float f = f16_to_f32(d) * part;
-    memcpy(to + 4 * ir, &f, sizeof f);
-    return f16_is_bad(d);
-}
-
-enum { ONE_SCALE = ROWS, TWO_SCALES = 2 * ROWS, P21_SIZE = P2_SIZE + P1_SIZE };
-
-// A block's four tuples of eight codes, and their signs.
-static inline void put_eights(uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t signs, uint8_t *planes, int ir) {
-    store32(planes + 4 * ir, deal_twos(a | b << 16));
-    store32(planes + 64 + 4 * ir, deal_twos(c | d << 16));
-    store32(planes + P2_SIZE + 4 * ir, deal_bits(signs));
-}
-
-static inline int one_iq2_xxs(const uint8_t *src, uint8_t *to, int ir) {   // d; 8 times indices 4, signs and scale 4
-    int bad = put_part(load_u16(src), 0.125f, to, ir);
-    to += 64;
-    for (int j = 0; j < 8; j++, to += ONE_SCALE + P21_SIZE) {
-        const uint8_t *at = src + 2 + 8 * j;
-        uint32_t word = load32(at + 4);
-        put_odd(word >> 28, to + ir);
-        put_eights(iq2_xxs_grid[at[0]], iq2_xxs_grid[at[1]], iq2_xxs_grid[at[2]], iq2_xxs_grid[at[3]], even_signs(word),
-                   to + ONE_SCALE, ir);
-    }
-    return bad;
-}
-
-static inline void put_odd_pair(uint32_t nibbles, uint8_t *to, int ir) {
-    put_odd(nibbles & 15, to + ir);
-    put_odd(nibbles >> 4 & 15, to + ROWS + ir);
-}
-
-static inline int one_iq2_xs(const uint8_t *src, uint8_t *to, int ir) {   // d, words 64, scales 8
-    int bad = put_part(load_u16(src), 0.125f, to, ir);
-    to += 64;
-    for (int j = 0; j < 8; j++, to += TWO_SCALES + P21_SIZE) {
-        uint64_t x = load64(src + 2 + 8 * j);
-        uint32_t sevens = (uint32_t)(x >> 9 & 127) | (uint32_t)(x >> 25 & 127) << 7 | (uint32_t)(x >> 41 & 127) << 14 |
-                          (uint32_t)(x >> 57) << 21;
-        put_odd_pair(src[66 + j], to, ir);
-        put_eights(iq2_xs_grid[x & 511], iq2_xs_grid[x >> 16 & 511], iq2_xs_grid[x >> 32 & 511],
-                   iq2_xs_grid[x >> 48 & 511], even_signs(sevens), to + TWO_SCALES, ir);
-    }
-    return bad;
-}
-
-static inline int one_iq2_s(const uint8_t *src, uint8_t *to, int ir) {   // d, indices 32, signs 32, high 8, scales 8
-    int bad = put_part(load_u16(src), 0.125f, to, ir);
-    to += 64;
-    for (int j = 0; j < 8; j++, to += TWO_SCALES + P21_SIZE) {
-        const uint8_t *at = src + 2 + 4 * j;
-        uint32_t high = src[66 + j];
-        put_odd_pair(src[74 + j], to, ir);
-        put_eights(iq2_s_grid[at[0] | (high << 8 & 0x300)], iq2_s_grid[at[1] | (high << 6 & 0x300)],
-                   iq2_s_grid[at[2] | (high << 4 & 0x300)], iq2_s_grid[at[3] | (high << 2 & 0x300)],
-                   load32(src + 34 + 4 * j), to + TWO_SCALES, ir);
-    }
-    return bad;
-}
-
-static inline int one_iq1_s(const uint8_t *src, uint8_t *to, int ir) {   // d, indices 32, high 16
-    int bad = put_part(load_u16(src), 0.125f, to, ir);
-    to += 64;
-    for (int j = 0; j < 8; j++, to += ONE_SCALE + P21_SIZE) {
-        const uint8_t *at = src + 2 + 4 * j;
-        uint32_t high = load_u16(src + 34 + 2 * j);
-        put_odd(high >> 12 & 7, to + ir);
-        put_eights(iq1_grid[at[0] | (high << 8 & 0x700)], iq1_grid[at[1] | (high << 5 & 0x700)],
-                   iq1_grid[at[2] | (high << 2 & 0x700)], iq1_grid[at[3] | (high >> 1 & 0x700)], 0u - (high >> 15),
-                   to + ONE_SCALE, ir);
-    }
-    return bad;
-}
-
-static inline int one_iq1_m(const uint8_t *src, uint8_t *to, int ir) {   // indices 32, high 16, scales 8
-    uint64_t scales = load64(src + 48);
-    uint64_t d = (scales >> 12 & 15) | (scales >> 24 & 0xf0) | (scales >> 36 & 0xf00) | (scales >> 48 & 0xf000);
-    int bad = put_part((uint16_t)d, 0.125f, to, ir);
-    to += 64;
-    for (int j = 0; j < 8; j++, to += TWO_SCALES + P21_SIZE) {
-        const uint8_t *at = src + 4 * j;
-        uint32_t high = load_u16(src + 32 + 2 * j), sc = (uint32_t)(scales >> (16 * (j / 2) + 6 * (j % 2)));
-        uint32_t signs = (high >> 3 & 1) | (high << 1 & 0x100) | (high << 5 & 0x10000) | (high << 9 & 0x1000000);
-        put_odd(sc & 7, to + ir);
-        put_odd(sc >> 3 & 7, to + ROWS + ir);
-        put_eights(iq1_grid[at[0] | (high << 8 & 0x700)], iq1_grid[at[1] | (high << 4 & 0x700)],
-                   iq1_grid[at[2] | (high & 0x700)], iq1_grid[at[3] | (high >> 4 & 0x700)], signs * 255,
-                   to + TWO_SCALES, ir);
-    }
-    return bad;
-}
-
-static inline int one_iq3_xxs(const uint8_t *src, uint8_t *to, int ir) {   // d, indices 64, signs and scales 32
-    int bad = put_part(load_u16(src), 0.25f, to, ir);
-    to += 64;
-    for (int j = 0; j < 8; j++, to += ONE_SCALE + P4_SIZE) {
-        uint32_t word = load32(src + 66 + 4 * j), signs = even_signs(word);
-        put_odd(word >> 28, to + ir);
-        for (int g = 0; g < 4; g++) {
-            const uint8_t *at = src + 2 + 8 * j + 2 * g;
-            uint32_t codes = deal_tuples(iq3_xxs_grid[at[0]], iq3_xxs_grid[at[1]], signs >> 8 * g & 255);
-            store32(to + ONE_SCALE + 64 * g + 4 * ir, codes);
-        }
-    }
-    return bad;
-}
-
-static inline int one_iq3_s(const uint8_t *src, uint8_t *to, int ir) {   // d, indices 64, high 8, signs 32, scales 4
-    int bad = put_scale(src, to, ir);
-    to += 32;
-    for (int j = 0; j < 8; j++, to += ONE_SCALE + P4_SIZE) {
-        uint32_t high = (uint32_t)src[66 + j] << 8;
-        put_odd(src[106 + j / 2] >> 4 * (j % 2) & 15, to + ir);
-        for (int g = 0; g < 4; g++, high >>= 2) {
-            const uint8_t *at = src + 2 + 8 * j + 2 * g;
-            uint32_t codes = deal_tuples(iq3_s_grid[at[0] | (high & 0x100)], iq3_s_grid[at[1] | (high >> 1 & 0x100)],
-                                         src[74 + 4 * j + g]);
-            store32(to + ONE_SCALE + 64 * g + 4 * ir, codes);
-        }
-    }
-    return bad;
-}
-
 // The next base-3 digit of each byte in a word's 16-bit lanes; the digits that follow stay in them.
 static inline uint64_t next_digit(uint64_t *lanes) {
     uint64_t x = *lanes * 3;
@@ -463,13 +274,6 @@ PACKER(q4_k, Q4_K, 256, 64 + 8 * Q4_K_BLOCK)
 PACKER(q5_k, Q5_K, 256, 64 + 8 * Q5_K_BLOCK)
 PACKER(q6_k, Q6_K, 256, 32 + 8 * Q6_K_BLOCK)
 PACKER(iq4_xs, IQ4_XS, 256, 32 + 8 * IQ4_XS_BLOCK)
-PACKER(iq2_xxs, IQ2_XXS, 256, 64 + 8 * (ONE_SCALE + P21_SIZE))
-PACKER(iq2_xs, IQ2_XS, 256, 64 + 8 * (TWO_SCALES + P21_SIZE))
-PACKER(iq2_s, IQ2_S, 256, 64 + 8 * (TWO_SCALES + P21_SIZE))
-PACKER(iq1_s, IQ1_S, 256, 64 + 8 * (ONE_SCALE + P21_SIZE))
-PACKER(iq1_m, IQ1_M, 256, 64 + 8 * (TWO_SCALES + P21_SIZE))
-PACKER(iq3_xxs, IQ3_XXS, 256, 64 + 8 * (ONE_SCALE + P4_SIZE))
-PACKER(iq3_s, IQ3_S, 256, 32 + 8 * (ONE_SCALE + P4_SIZE))
 PACKER(tq1_0, TQ1_0, 256, 32 + 8 * P2_SIZE)
 PACKER(tq2_0, TQ2_0, 256, 32 + 8 * P2_SIZE)
 PACKER(q2_0, Q2_0, 64, 2 * (32 + P2_SIZE))
@@ -513,7 +317,7 @@ static int pack_f32(int n_in, const uint8_t *rows, size_t row_size, int n_rows, 
     return bad >> 31 ? IS_BAD : 0;
 }
 
-static int (*const packers[FORMAT_COUNT])(int, const uint8_t *, size_t, int, uint8_t *) = {
+static packer *const packers[FORMAT_COUNT] = {
     [T_F32] = pack_f32,         [T_F16] = pack_f16,         [T_BF16] = pack_bf16,     [T_Q4_0] = pack_q4_0,
     [T_Q4_1] = pack_q4_1,       [T_Q5_0] = pack_q5_0,       [T_Q5_1] = pack_q5_1,     [T_Q8_0] = pack_q8_0,
     [T_Q2_K] = pack_q2_k,       [T_Q3_K] = pack_q3_k,       [T_Q4_K] = pack_q4_k,     [T_Q5_K] = pack_q5_k,
