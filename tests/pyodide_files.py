@@ -1,8 +1,10 @@
 """What tests in Pyodide run on: the pinned npm package, gemel's wheel, and pure wheels of what it imports, by pip."""
 
 import functools
+import hashlib
 import os
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 from unittest import mock
@@ -44,22 +46,50 @@ def pyodide() -> Path:
     return npm(NPM, building.BUILD / "npm") / "pyodide"
 
 
-@functools.cache
 def gemel(compiler: str = "") -> Path:
     """Return gemel's wheel by emcc or zig ("": the better one there is); skip the test where there is no emcc."""
-    compiler = compiler or pyodide_wheel.best_compiler()
+    return _gemel(compiler or pyodide_wheel.best_compiler())
+
+
+@functools.cache
+def _gemel(compiler: str) -> Path:
+    """Build the wheel, unless a process has built it of the same files."""
     if compiler == "emcc" and not shutil.which("emcc"):
         pytest.skip("emcc is not on PATH")
+    folder = FOLDER / compiler
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = folder / "inputs.txt"
     try:
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        env = building.with_ccache(building.ROOT) if compiler == "emcc" else {}
-        # Processes take turns
-        with filelock.FileLock(FOLDER / f".{compiler}.lock"), mock.patch.dict(os.environ, env):
-            return pyodide_wheel.build(FOLDER / compiler, compiler=compiler)
+        with filelock.FileLock(FOLDER / f".{compiler}.lock"):   # processes take turns
+            inputs = _inputs(compiler)
+            built = sorted(folder.glob("*.whl"))
+            if len(built) == 1 and stamp.is_file() and stamp.read_text() == inputs:
+                return built[0]
+            for old in (*built, stamp):
+                old.unlink(missing_ok=True)
+            env = building.with_ccache(building.ROOT) if compiler == "emcc" else {}
+            with mock.patch.dict(os.environ, env):
+                made = pyodide_wheel.build(folder, compiler=compiler)
+            stamp.write_text(inputs)
+            return made
     except zig_build.BuildError as error:
         if "is not installed" in str(error):
             building.lacking(str(error))
         pytest.fail(str(error), pytrace=False)
+
+
+def _inputs(compiler: str) -> str:
+    """Return what a wheel depends on: a hash of the names and bytes of its sources, the compiler, and Python."""
+    program = Path(shutil.which("emcc") or "") if compiler == "emcc" else zig_build.zig()
+    roots = [building.ROOT / name for name in ("core_c", "pyodide_pkg", "web/gemel_web")]
+    made = {"__pycache__", "_core", "static", "editable"}
+    found = [path for root in roots for path in root.rglob("*") if path.is_file() and not made & set(path.parts)]
+    digest = hashlib.sha256()
+    for path in sorted([*found, *(building.ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE"))]):
+        data = path.read_bytes()
+        digest.update(f"{path.relative_to(building.ROOT).as_posix()} {len(data)}\n".encode() + data)
+    facts = program.stat()
+    return f"{digest.hexdigest()}\n{program} {facts.st_size} {facts.st_mtime_ns}\n{sys.version}\n"
 
 
 @functools.cache

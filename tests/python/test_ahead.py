@@ -166,6 +166,7 @@ def test_only_the_last_token_goes_through_layers_that_put_nothing_into_the_cache
     arrival.handle.close()
 
 
+@pytest.mark.long
 def test_the_real_models_bits_while_layers_arrive(real_model: gemel.Model, real_path: Path) -> None:
     ids = real_model.tokenize("The quick brown fox jumps over the lazy dog. " * 16)
     with real_model.session(n_ctx=256) as session:

@@ -1,5 +1,6 @@
 """Run the check programs of tests/c, plainly and under AddressSanitizer and UndefinedBehaviorSanitizer."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -56,13 +57,49 @@ def test_the_api_works_under_sanitizers(part: int) -> None:
             "LD_PRELOAD": str(runtime),
             "GEMEL_LIBRARY": str(folder / "libgemel.so"),
             "GEMEL_SAMPLE": "more",
-            "PYTHONMALLOC": "malloc",
+            "GEMEL_GUARDED": "1",   # what the core gets has an end that the sanitizer sees
+            "PYTHONDONTWRITEBYTECODE": "",   # what pytest compiles is kept
             "ASAN_OPTIONS": "detect_leaks=0",  # Python itself leaves memory at its end
             "UBSAN_OPTIONS": STRICT["UBSAN_OPTIONS"],
         },
         timeout=1800,
     )
     building.judge(done)
+
+
+# A child process reads the byte behind what the core was given, as the core would by a mistake of one.
+BEHIND_THE_END = """
+import ctypes, os, guarded
+guarded.install()
+from gemel.core.shared import load
+library = load()
+assert type(library) is guarded.GuardedLibrary
+for given in (library.alloc(3), library.lend(b"abc"), library.lend(bytearray(3)), library.lend(memoryview(b"abc")[:2])):
+    for size in (given.size, given.size + 1):
+        child = os.fork()
+        if child == 0:
+            ctypes.memmove(ctypes.create_string_buffer(8), given.address, size)
+            os._exit(0)
+        print(os.waitpid(child, 0)[1] == 0)
+"""
+
+
+@pytest.mark.slow
+def test_a_sanitizer_sees_the_byte_behind_what_the_core_is_given() -> None:
+    folder = building.native("sanitized")
+    building.build(folder, "gemel")
+    paths = [building.ROOT / "tests", building.ROOT / "pyodide_pkg"]
+    done = building.execute(
+        [sys.executable, "-c", BEHIND_THE_END],
+        env={
+            "LD_PRELOAD": str(building.sanitizer_runtime(folder)),
+            "GEMEL_LIBRARY": str(folder / "libgemel.so"),
+            "PYTHONPATH": os.pathsep.join(map(str, paths)),
+            "ASAN_OPTIONS": "detect_leaks=0",
+        },
+    )
+    assert done.stdout.count("SUMMARY: AddressSanitizer: heap-buffer-overflow") == 4, done.stdout
+    assert [line for line in done.stdout.splitlines() if line in ("True", "False")] == ["True", "False"] * 4
 
 
 @pytest.mark.slow

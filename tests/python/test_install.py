@@ -22,9 +22,10 @@ print(gemel.library_path(), gemel.include_path(), sep="\\n")
 
 
 def install(folder: Path, *arguments: str) -> Path:
-    """Make a virtual environment, install the project into it, and return the folder of its programs."""
-    venv.create(folder, with_pip=True)
-    command: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", *arguments]
+    """Make a virtual environment, install the project into it by pip, and return the folder of its programs."""
+    venv.create(folder)
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python"]
+    command = [*pip, "install", "--quiet", *arguments]
     alike = {"CC": "cc", "SKBUILD_CMAKE_DEFINE": "GEMEL_WERROR=ON"}   # to what .ci/run and building.native compile
     done = building.execute(command, env=alike if building.REQUIRED else None)
     assert done.returncode == 0, done.stdout

@@ -301,6 +301,7 @@ def garbage(cache: Path) -> list[str]:
     return [str(path) for path in cache.rglob("*") if path.name.endswith(".new") or path.name.startswith(".gone-")]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_process_may_be_killed_while_it_pulls_creates_or_deletes(site: str, cache: Path) -> None:
     url = f"{site}/pulled.gguf"

@@ -134,6 +134,7 @@ def test_an_answer_that_takes_too_long_ends_with_an_error(
     assert len(steps) < 400
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("threads", [True, False])
 def test_a_thousand_clients_that_leave_leave_nothing(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, long: dict[str, Any], model: gemel.Model, threads: bool
