@@ -33,10 +33,12 @@ static inline acts take_acts(int n, int nb) {
                   .z = memory_get(e * 4),
                   .s2 = memory_get(e * 8),
                   .z2 = memory_get(e * 8),
+                  .wide = memory_get(e * 64),
                   .n = n};
 }
 static inline void free_acts(acts *a) {
     memory_free(a->q), memory_free(a->d), memory_free(a->s), memory_free(a->z), memory_free(a->s2), memory_free(a->z2);
+    memory_free(a->wide);
 }
 static inline acts quantised(const kernels *k, const float *x, int n, int n_in) {
     acts a = take_acts(n, n_in / 32);

@@ -22,6 +22,7 @@ static acts acts_of_head(const worker *w, const per_head *p, int h) {
     a.q = (char *)a.q + at * 32 * w->k->act_size;
     a.d += at, a.s += at, a.z += at;
     if (a.s2) a.s2 += 2 * at, a.z2 += 2 * at;
+    if (a.wide) a.wide += 32 * at;
     a.n = w->n;
     a.x = p->x + h * p->x_step;
     a.ldx = p->ldx;

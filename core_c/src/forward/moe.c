@@ -173,6 +173,7 @@ static acts region_of(const worker *w, const acts *a, size_t at, int n, const fl
     acts r = {.d = a->d + at, .s = a->s + at, .z = a->z + at, .x = x, .ldx = ldx, .n = n};
     r.q = (char *)a->q + at * 32 * w->k->act_size;
     if (a->s2) r.s2 = a->s2 + 2 * at, r.z2 = a->z2 + 2 * at;
+    if (a->wide) r.wide = a->wide + 32 * at;
     return r;
 }
 
@@ -229,6 +230,7 @@ static void pick_row(const worker *w, const experts *x, const acts *a, expert *e
     for (int b = 0; b < nb && needs_codes; b++) {
         size_t from = act_at(a->n, nb, t, b), to = act_at(e->n, nb, i, b);
         memcpy((char *)e->in.q + to * code_size, (const char *)a->q + from * code_size, code_size);
+        if (a->wide) memcpy(e->in.wide + 32 * to, a->wide + 32 * from, 32 * sizeof *a->wide);
         e->in.d[to] = a->d[from], e->in.s[to] = a->s[from], e->in.z[to] = a->z[from];
         for (size_t h = 0; h < 2 && a->s2; h++)
             e->in.s2[2 * to + h] = a->s2[2 * from + h], e->in.z2[2 * to + h] = a->z2[2 * from + h];

@@ -18,6 +18,11 @@ static void *cut(cutter *c, int n, int width, size_t item) {
     else c->at += (size + 63) / 64 * 64;
     return p;
 }
+static int some_isa_is_wide(void) {   // a model may change its instruction set
+    for (int i = 0; i < isa_count(); i++)
+        if (isa_at(i)->k->has_wide) return 1;
+    return 0;
+}
 static void cut_acts(cutter *c, const gemel_model *m, acts *a, int n, int width) {
     int nb = (width + 31) / 32;
     a->q = cut(c, n * 32, nb, sizeof(int16_t));   // the widest stored activation of any instruction set
@@ -28,6 +33,7 @@ static void cut_acts(cutter *c, const gemel_model *m, acts *a, int n, int width)
         a->s2 = cut(c, n, nb, 2 * sizeof *a->s2);
         a->z2 = cut(c, n, nb, 2 * sizeof *a->z2);
     }
+    a->wide = m->totals.has_bytes && some_isa_is_wide() ? cut(c, n * 32, nb, sizeof *a->wide) : NULL;
     a->n = n;
 }
 
@@ -120,6 +126,7 @@ static void shift_acts(acts *a, size_t rows, int width) {
     a->q = (char *)a->q + entries * 32 * sizeof(int16_t);
     a->d += entries, a->s += entries, a->z += entries;
     if (a->s2) a->s2 += 2 * entries, a->z2 += 2 * entries;
+    if (a->wide) a->wide += 32 * entries;
 }
 
 workspace workspace_part(const gemel_model *m, int ith) {

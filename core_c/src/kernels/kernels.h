@@ -13,6 +13,7 @@ typedef struct acts {
     float *d;        // scale: amax / 127
     float *s, *s2;   // d * sum of codes, of the block; of its two halves of 16: [2], or NULL where no weight needs them
     int32_t *z, *z2;   // sum of codes, of the block; of its halves: [2], or NULL likewise
+    int16_t *wide;     // [32] per entry: the codes in 16 bits; or NULL where no weight needs them, or no kernel
     const float *x;    // the rows themselves, for F32, F16 and BF16 weights: [n][ldx]
     size_t ldx;
     int n;   // tokens
@@ -107,6 +108,7 @@ typedef struct delta_args {
 typedef struct kernels {
     const char *name;
     size_t act_size;   // bytes of a stored activation
+    int has_wide;      // products with bytes read acts.wide
     // Blocks b0..b1 of row t; x is the row's start: d, codes and sums.
     void (*quantise)(const float *x, int nb, int b0, int b1, acts *a, int t);
     int (*act_get)(const void *q, size_t i);   // activation i of an entry array, for checks

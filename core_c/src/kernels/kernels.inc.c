@@ -10,6 +10,7 @@
 
 #include "vector.inc.c"
 #include "recurrent.inc.c"
+#include "matmul_wide.inc.c"
 #include "matmul.inc.c"
 #include "bend.inc.c"
 #include "attend_float.inc.c"
@@ -19,6 +20,7 @@
 const kernels TABLE = {
     .name = ISA_NAME,
     .act_size = sizeof(act),
+    .has_wide = WIDE_ACTS,
     .quantise = quantise,
     .act_get = act_get,
     .matmul = matmul,

@@ -365,7 +365,12 @@ static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, flo
                         .s2 = a->s2 ? a->s2 + 2 * at : NULL,
                         .z = a->z + at,
                         .z2 = a->z2 ? a->z2 + 2 * at : NULL,
+                        .wide = a->wide ? a->wide + at * 32 : NULL,
                         .n = n};
+        if (is_wide(w, &v)) {
+            wide_tokens(w, &v, p0, p1, y + (size_t)c * ld, ld);
+            continue;
+        }
         int p = p0;
         if (in_streams && n == 1) {            // each stream is a STREAMS-th of the panels, one after another
             int apart = (p1 - p0) / STREAMS;   // panels of a stream

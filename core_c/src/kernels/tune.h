@@ -13,6 +13,7 @@
 //                 faster than one
 //   STREAM_BYTES  as PREFETCH_BYTES, for each of them
 //   STREAMS_NB    fewest blocks in a row whose panels are read so, by their kind
+//   WIDE_T G      tokens, and vectors at a time, of a tile of bytes in 16 bits (matmul_wide.inc.c); 0: there is none
 // Products of F32, F16 and BF16 weights
 //   FLOAT_T P     tokens and panels of a tile
 //   FLOAT_FEW_T   most tokens of an unrolled tile, as FEW_T
@@ -124,6 +125,10 @@
 #define TILE_H 1
 #endif
 #define TILE_C 1
+#if !defined SIMD_RELAXED || defined SIMD_PAIRS
+#define WIDE_T 4   // 8 sums, 2 vectors of codes, an activation and a product: V8 has 15 registers
+#define WIDE_G 2
+#endif
 #define FEW_T 1
 #define FEW_G 4
 #define FEW_H 1
@@ -171,6 +176,9 @@
 #endif
 #if !defined STREAMS
 #define STREAMS 1
+#endif
+#if !defined WIDE_T
+#define WIDE_T 0
 #endif
 #if !defined STREAM_BYTES
 #define STREAM_BYTES 0

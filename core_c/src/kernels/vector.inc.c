@@ -54,6 +54,8 @@ KERNEL void quantise(const float *x, int nb, int b0, int b1, acts *a, int t) {
             c[g] = vi_code(vf_mul(vf_load(p + g * W), vf_set1(inv[i])));
             vi_store_act(q + g * W, c[g]);
         }
+        if (WIDE_ACTS && a->wide)
+            TIMES (g, 2 * V) vi_store_wide(a->wide + at * 32 + g * W, c[g]);
         vi first = c[0], second = c[V];
         RANGE (g, 1, V) first = vi_add(first, c[g]), second = vi_add(second, c[V + g]);
         store_sums(a, at, d[i], first, second);

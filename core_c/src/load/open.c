@@ -14,6 +14,7 @@ static void count_weight(gemel_model *m, const weight *w, int times) {
     m->totals.decode_macs += (double)w->n_in * w->n_out * times;
     const panel_kind *k = panel_kind_of(w->type);
     m->totals.has_halves |= k && k->sub == 16;
+    m->totals.has_bytes |= k && (k->planes & P8);
 }
 
 // Whether rows of floats are copied to where an expert's are adjacent: it reads them, or they are weighted there.

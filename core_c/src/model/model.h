@@ -214,6 +214,7 @@ typedef struct classifier {
 typedef struct model_totals {
     double n_params, decode_size, decode_macs, prefill_macs;
     int has_halves;   // some weight has sub-blocks of 16 and needs the sums of activations' half blocks
+    int has_bytes;    // some weight's codes are bytes
     int has_parallel, has_beside;
     // The widest of all layers: rows of q, k, v; heads padded side by side; n_ff, of all experts of a row side by side
     int q, k, v, k_heads, v_heads, n_head, n_ff;

@@ -10,6 +10,7 @@
 //   vi_     set1 add sub max and shl shr bits store store_act u8 i8 round most fold dot7 dot8 dotp dotk store_query
 //   vu_     load and or shl shr table s8
 //   va4_    zero dot sum
+//   vu_even, vu_odd, vu_pair, vi_dot16, vi_store_wide: where tune.h has a WIDE_T
 // and, made of those in this file: vf_amax vf_exp vf_exp2 vi_round fold_add fold_max fold_amax. Rounding is to nearest
 // even; a multiply and an add round separately. A word gives the same on NaN and Inf everywhere, except which NaN.
 #pragma once
@@ -65,6 +66,11 @@ typedef vu vkey;
 WORD void vi_store_query(qact *p, vi a) { vi_store_act(p, a); }
 WORD vkey vkey_load(const uint8_t *p) { return vu_s8(vu_load(p)); }
 WORD vi vi_dotk(vi s, vkey c, const qact *x) { return vi_dot8(s, c, x); }
+#endif
+
+#if !defined WIDE_ACTS   // whether activations are stored in 16 bits, too
+#define WIDE_ACTS 0
+WORD void vi_store_wide(int16_t *p, vi a) { (void)p, (void)a; }
 #endif
 
 #if defined SIMD_WASM   // WASM has no prefetch, and a load could leave the memory

@@ -26,7 +26,12 @@ WORD vf vf_load_swapped(const float *p, int i) {
     return wasm_i32x4_shuffle(a, a, 1, 0, 3, 2);
 }
 WORD void vf_store(float *p, vf a) { wasm_v128_store(p, a); }
-WORD vf vf_set1(float a) { return wasm_f32x4_splat(a); }
+// A constant is made once, before a loop: see wasm_constants.h. An asm without effects can be moved there.
+WORD v128_t held(v128_t a) {
+    __asm__("" : "+r"(a));
+    return a;
+}
+WORD vf vf_set1(float a) { return __builtin_constant_p(a) ? held(wasm_f32x4_splat(a)) : wasm_f32x4_splat(a); }
 WORD vf vf_add(vf a, vf b) { return wasm_f32x4_add(a, b); }
 WORD vf vf_sub(vf a, vf b) { return wasm_f32x4_sub(a, b); }
 WORD vf vf_mul(vf a, vf b) { return wasm_f32x4_mul(a, b); }
@@ -41,10 +46,17 @@ WORD vf vf_f16(const uint16_t *p) {   // exact, subnormals too: the exponent is 
     return wasm_f32x4_mul(h, constant_words(F16_SCALE));
 }
 WORD vf vf_bf16(const uint16_t *p) { return wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16); }
-WORD void vf_store_f16(uint16_t *p, vf a) {
-    float f[4];
-    wasm_v128_store(f, a);
-    for (int i = 0; i < 4; i++) p[i] = f32_to_f16(f[i]);
+// f32_to_f16 of each: below 2^-14 an addition of 1/2 rounds to the multiples of 2^-24.
+WORD void vf_store_f16(uint16_t *p, vf x) {
+    v128_t a = wasm_v128_and(x, wasm_i32x4_splat(0x7fffffff)), sign = wasm_u32x4_shr(wasm_v128_xor(x, a), 16);
+    v128_t high = wasm_u32x4_shr(a, 13), odd = wasm_v128_and(high, wasm_i32x4_splat(1));
+    v128_t h = wasm_u32x4_shr(wasm_i32x4_add(wasm_i32x4_add(a, odd), wasm_i32x4_splat(0xfff - 0x38000000)), 13);
+    v128_t half = wasm_f32x4_splat(0.5f), small = wasm_i32x4_sub(wasm_f32x4_add(a, half), half);
+    v128_t nan = wasm_v128_or(wasm_v128_and(high, wasm_i32x4_splat(0x1ff)), wasm_i32x4_splat(0x7e00));
+    h = wasm_v128_bitselect(small, h, wasm_i32x4_lt(a, wasm_i32x4_splat(0x38800000)));
+    h = wasm_v128_bitselect(wasm_i32x4_splat(0x7c00), h, wasm_i32x4_ge(a, wasm_i32x4_splat(0x47800000)));   // 2^16
+    h = wasm_v128_or(wasm_v128_bitselect(nan, h, wasm_i32x4_gt(a, wasm_i32x4_splat(0x7f800000))), sign);
+    wasm_v128_store64_lane(p, wasm_u16x8_narrow_i32x4(h, h), 0);
 }
 WORD float vf_most(vf a) {
     a = vf_max(a, wasm_i32x4_shuffle(a, a, 2, 3, 0, 1));
@@ -84,6 +96,16 @@ WORD vu vu_shr(vu a, int n) { return wasm_u16x8_shr(a, (uint32_t)n); }
 WORD vu vu_table(vu a, const uint8_t table[16]) { return wasm_i8x16_swizzle(wasm_v128_load(table), a); }
 WORD va4 va4_zero(void) { return wasm_i32x4_splat(0); }
 
+// Four activations in 16 bits lie as the pairs (0,2) (1,3): codes then widen by shifts.
+WORD void store_pairs(int16_t *p, vi a) {
+    v128_t w = wasm_i16x8_narrow_i32x4(a, a);
+    wasm_v128_store64_lane(p, wasm_i16x8_shuffle(w, w, 0, 2, 1, 3, 0, 2, 1, 3), 0);
+}
+WORD vu vu_even(vu c) { return wasm_i16x8_shr(wasm_i16x8_shl(c, 8), 8); }   // of signed codes
+WORD vu vu_odd(vu c) { return wasm_i16x8_shr(c, 8); }
+WORD vu vu_pair(const int16_t *x) { return wasm_v128_load32_splat(x); }
+WORD vi vi_dot16(vi s, vu c, vu pair) { return wasm_i32x4_add(s, wasm_i32x4_dot_i16x8(c, pair)); }
+
 #if defined SIMD_RELAXED
 #define DOT8_ZERO 0
 typedef int8_t act;
@@ -93,6 +115,8 @@ WORD void vi_store_act(act *p, vi a) {
 }
 WORD vu vu_s8(vu a) { return a; }
 #if defined SIMD_PAIRS
+#define WIDE_ACTS 1
+WORD void vi_store_wide(int16_t *p, vi a) { store_pairs(p, a); }
 WORD v128_t add_pairs(vi s, v128_t pairs) {
     return wasm_i32x4_add(s, wasm_i32x4_dot_i16x8(pairs, constant_words(ONES16)));
 }
@@ -146,11 +170,8 @@ WORD vi vi_dot8_full(vi s, vu c, const act *x) {   // w = low seven bits - 2 * (
 }
 #else
 #define DOT8_ZERO 128
-typedef int16_t act;   // four activations lie as the pairs (0,2) (1,3): codes then widen by a mask and a shift
-WORD void vi_store_act(act *p, vi a) {
-    v128_t w = wasm_i16x8_narrow_i32x4(a, a);
-    wasm_v128_store64_lane(p, wasm_i16x8_shuffle(w, w, 0, 2, 1, 3, 0, 2, 1, 3), 0);
-}
+typedef int16_t act;
+WORD void vi_store_act(act *p, vi a) { store_pairs(p, a); }
 WORD vu vu_s8(vu a) { return wasm_v128_xor(a, constant_bytes(128)); }
 WORD vi vi_dot7(vi s, vu c, const act *x) {   // any u8 codes
     v128_t even = wasm_v128_and(c, wasm_i16x8_splat(255)), odd = wasm_u16x8_shr(c, 8);
@@ -161,9 +182,7 @@ WORD va4 va4_dot(va4 s, vu c, const act *x) { return vi_dot7(s, c, x); }
 WORD vi va4_sum(va4 s) { return s; }
 WORD vi vi_dot8(vi s, vu c, const act *x) { return vi_dot7(s, c, x); }
 WORD vi vi_dotp(vi s, vu c, const act *x) {
-    v128_t even = wasm_i16x8_shr(wasm_i16x8_shl(c, 8), 8), odd = wasm_i16x8_shr(c, 8);
-    s = wasm_i32x4_add(s, wasm_i32x4_dot_i16x8(even, wasm_v128_load32_splat(x)));
-    return wasm_i32x4_add(s, wasm_i32x4_dot_i16x8(odd, wasm_v128_load32_splat(x + 2)));
+    return vi_dot16(vi_dot16(s, vu_even(c), vu_pair(x)), vu_odd(c), vu_pair(x + 2));
 }
 WORD vi vi_dot8_full(vi s, vu c, const act *x) { return vi_dot7(s, c, x); }
 #endif
