@@ -381,6 +381,10 @@ GEMEL_API int gemel_session_next(gemel_session *session, gemel_sampler *sampler,
 // GEMEL_E_UNSUPPORTED: the model is no encoder.
 GEMEL_API int gemel_model_embed(gemel_model *model, const int32_t *ids, const int32_t *types, const int32_t *n_ids,
                                 size_t n, int pooling, int kv_type, double *rows, int32_t *codes);
+// Embeddings made[n][n_dim] from pooled rows[n][n_dim]: each divided by its length, the root of the sum of its squares.
+// The bits are those of Model.embed. codes[i]: 0, or GEMEL_E_NUMERIC: all are zero, or a number is Inf, NaN or beyond
+// 1e140.
+GEMEL_API int gemel_unit_rows(const double *rows, size_t n, size_t n_dim, float *made, int32_t *codes);
 // The scores of a classifier (a reranker's) for a text, from its pooled row[n_embd], as gemel_model_embed makes it by
 // GEMEL_MODEL_RANK_POOLING: scores[GEMEL_MODEL_N_SCORES]. as_chances 0: as the classifier makes them, any numbers; 1:
 // one score becomes its sigmoid, several their softmax. GEMEL_E_UNSUPPORTED: the file has no classifier.

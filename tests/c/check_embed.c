@@ -181,6 +181,19 @@ static void what_is_wrong_is_an_error(void) {
     gemel_model_close(m);
 }
 
+static void rows_become_embeddings_of_length_one(void) {
+    double rows[4][2] = {{3, -4}, {0, 0}, {1, 1e308}, {1e-160, 0}};
+    float made[4][2] = {{0}};
+    int32_t codes[4];
+    CHECK_EQ_INT(gemel_unit_rows(rows[0], 4, 2, made[0], codes), 0);
+    CHECK(codes[0] == 0 && made[0][0] == 0.6f && made[0][1] == -0.8f);
+    CHECK(codes[1] == GEMEL_E_NUMERIC && codes[2] == GEMEL_E_NUMERIC);   // all zero; too large
+    CHECK(codes[3] == 0 && made[3][0] > 0.9f);                           // its square is subnormal
+    CHECK_EQ_INT(gemel_unit_rows(rows[0], 0, 2, made[0], codes), 0);
+    CHECK_EQ_INT(gemel_unit_rows(rows[0], 1, 0, made[0], codes), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_unit_rows(NULL, 1, 2, made[0], codes), GEMEL_E_ARGUMENT);
+}
+
 // ---- Classifiers ---------------------------------------------------------------------------------------------------
 
 static void a_classifier_scores_a_row(void) {
@@ -212,6 +225,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(texts_have_the_bits_that_they_have_alone),
         CHECK_ENTRY(rows_are_pooled_hidden_states),
         CHECK_ENTRY(what_is_wrong_is_an_error),
+        CHECK_ENTRY(rows_become_embeddings_of_length_one),
         CHECK_ENTRY(a_classifier_scores_a_row),
     };
     return check_main(table, sizeof table / sizeof *table, argc, argv);

@@ -237,6 +237,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_session_likeliest": ("i", "ppz"),
     "gemel_session_next": ("i", "ppiipzp"),
     "gemel_model_embed": ("i", "ppppziipp"),
+    "gemel_unit_rows": ("i", "pzzpp"),
     "gemel_model_rank": ("i", "ppip"),
     "gemel_model_step": ("i", "pppppzippzppppp"),
     "gemel_session_flush": ("i", "ppz"),

@@ -386,6 +386,15 @@ class CoreModel(Closing):
         ends = ids_of(library.read(codes.address, 4 * n))
         return [None if code < 0 else row for row, code in zip(made, ends, strict=True)]
 
+    def _unit_rows(self, rows: Sequence[array[float]]) -> list[bytes | None]:
+        """Return rows of doubles, all of one length, as float32 rows of length 1; None: one is zero everywhere."""
+        library, n, n_dim = self._library, len(rows), len(rows[0])
+        made, codes = library.alloc(4 * n * n_dim), library.alloc(4 * n)
+        code = library.call("gemel_unit_rows", library.lend(b"".join(rows)), n, n_dim, made, codes)
+        check(library, code, "normalising embeddings")
+        raw, ends = library.read(made.address, 4 * n * n_dim), ids_of(library.read(codes.address, 4 * n))
+        return [None if end < 0 else raw[4 * n_dim * i : 4 * n_dim * (i + 1)] for i, end in enumerate(ends)]
+
     def _rank(self, row: Sequence[float], *, as_chances: bool) -> list[float]:
         """Return a classifier's scores of a pooled row."""
         library, n = self._library, self._get(abi.MODEL_N_SCORES)

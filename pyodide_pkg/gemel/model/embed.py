@@ -114,7 +114,7 @@ def part_options(recipe: Recipe, parts: Sequence[list[int]]) -> dict[str, Any]:
     return vars(recipe) if len(parts) == 1 else {"pooling": recipe.pooling, "normalize": False}
 
 
-def embed_texts(model: CoreModel, recipe: Recipe, texts: Sequence[list[list[int]]]) -> Iterator[FloatArray]:
+def embed_texts(model: CoreModel, recipe: Recipe, texts: Sequence[list[list[int]]]) -> Iterator[bytes]:
     """Return the embeddings of texts, each in one part or several, by an encoder: many in a call of the core."""
     group: list[list[list[int]]] = []
     n_ids = 0
@@ -128,12 +128,21 @@ def embed_texts(model: CoreModel, recipe: Recipe, texts: Sequence[list[list[int]
     yield from _embed_group(model, recipe, group)
 
 
-def _embed_group(model: CoreModel, recipe: Recipe, texts: list[list[list[int]]]) -> Iterator[FloatArray]:
-    made = iter(model._embed_rows([ids for parts in texts for ids in parts], POOLINGS[recipe.pooling]))
-    for parts in texts:
-        own = recipe if len(parts) == 1 else Recipe(recipe.pooling, normalize=False)
-        rows = [own.made(_finite(next(made))) for _ in parts]
-        yield row_of(recipe, parts, rows)
+def _embed_group(model: CoreModel, recipe: Recipe, texts: list[list[list[int]]]) -> list[bytes]:
+    made = model._embed_rows([ids for parts in texts for ids in parts], POOLINGS[recipe.pooling])
+    kept = iter([_finite(row)[: recipe.truncate_dim] for row in made])
+    rows = [_joined_parts([next(kept) for _ in parts], parts) for parts in texts]
+    if not recipe.normalize:
+        return [array("f", row).tobytes() for row in rows]
+    units = zip(rows, model._unit_rows(rows), strict=True)
+    return [packed(row, normalize=True) if unit is None else unit for row, unit in units]
+
+
+def _joined_parts(rows: list[array[float]], parts: Sequence[list[int]]) -> array[float]:
+    """Return the pooled row of a text from those of its parts: of several, each is rounded to float32 before."""
+    if len(rows) == 1:
+        return rows[0]
+    return array("d", joined([floats(array("f", row).tobytes()) for row in rows], [len(part) for part in parts]))
 
 
 def _finite(row: array[float] | None) -> array[float]:

@@ -409,7 +409,7 @@ class Model(CoreModel):
             raise ArgumentError("there are no texts to embed")
         parts = [parts_of(self, one, prompt, overflow) for one in given]   # type: ignore[arg-type]  # it checks
         if self.is_encoder:
-            rows = [bytes(row) for row in embed_texts(self, recipe, parts)]
+            rows = list(embed_texts(self, recipe, parts))
         else:
             with self.batch(step_seconds=math.inf) as batch:
                 rows = [bytes(row) for row in _embedded(batch, recipe, parts)]
@@ -488,7 +488,7 @@ def _ranked(batch: Batch, query: str, documents: Sequence[Any], *, normalize: bo
     for i, document in enumerate(documents):
         try:
             running.append(batch.rank(query, document, normalize=normalize))
-        except (ContextError, ArgumentTypeError) as error:
+        except (ContextError, ArgumentError) as error:
             raise type(error)(f"documents[{i}]: {error}") from None
         if len(running) > batch.max_running:
             yield running.popleft().result()
