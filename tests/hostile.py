@@ -169,6 +169,10 @@ ARCHS: dict[str, dict[str, Any]] = {
         "arch": "bert", "n_layer": 2, "tokenizer": "bert", "scores": 1,
         "kv": [("bert.classifier.output_labels", "string[]", ["x"])],
     },
+    "qwen3_rank": {
+        "arch": "qwen3", "scores": 2, "rank_dense": False, "n_vocab": 0,
+        "kv": [("qwen3.pooling_type", "u32", 4), ("tokenizer.chat_template.rerank", "string", "{query} {document}")],
+    },
     "mpnet": {"arch": "mpnet", "n_layer": 2, "tokenizer": "bert", "n_buckets": 8},
     "nomic-bert": {"arch": "nomic-bert"},
     "jina-bert-v2": {"arch": "jina-bert-v2"},

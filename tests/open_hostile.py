@@ -64,7 +64,7 @@ def _run(model: gemel.Model, isa: str) -> bytes:
             out += raw
             ids.append(max(range(len(logits)), key=logits.__getitem__))
     model.detokenize([*ids, *model.tokenize(TEXT, special=True, bos_eos=True)], special=True)
-    return out
+    return out + (_ranked(model) if model.pooling == "rank" else b"")
 
 
 def _embedded(model: gemel.Model) -> bytes:
@@ -82,7 +82,7 @@ def _embedded(model: gemel.Model) -> bytes:
 def _ranked(model: gemel.Model) -> bytes:
     try:
         scores = [one.score for one in model.rerank("a", ["b", "c"])]
-    except (gemel.UnsupportedError, gemel.ContextError, gemel.NumericError) as error:
+    except (gemel.UnsupportedError, gemel.ContextError, gemel.NumericError, gemel.ArgumentError) as error:
         return type(error).__name__.encode()
     if not all(0 <= score <= 1 for score in scores):
         raise AssertionError("a score is no chance")

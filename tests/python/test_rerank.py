@@ -120,6 +120,8 @@ def test_what_can_not_be_ranked_is_refused(tiny_model: Open) -> None:
         model.rerank("a", "b")
     with pytest.raises(gemel.ArgumentTypeError, match="query=3"):
         model.rerank(3, ["b"])   # type: ignore[arg-type]
+    with pytest.raises(gemel.ArgumentError, match=r"documents\[1\]: the query and the document have no tokens"):
+        tiny_model(**QWEN3).rerank("", ["a", ""])
     for wrong in (0, True, "1"):
         with pytest.raises(gemel.ArgumentError, match="top_n"):
             model.rerank("a", ["b"], wrong)   # type: ignore[arg-type]

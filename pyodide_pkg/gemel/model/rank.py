@@ -9,7 +9,7 @@ from typing import cast
 
 from ..core import abi
 from ..core.checks import text
-from ..core.errors import ContextError, UnsupportedError
+from ..core.errors import ArgumentError, ContextError, UnsupportedError
 from ..core.public import public
 from .core_model import CoreModel
 from .embed import Pooling
@@ -67,6 +67,8 @@ def pair_of(model: CoreModel, query: str, document: str) -> Pair:
     check_ranks(model)
     template = model.chat_templates.get("rerank")
     pair = _by_tokens(model, query, document) if template is None else _by_template(model, template, query, document)
+    if not pair.ids:
+        raise ArgumentError("the query and the document have no tokens: there is nothing to rank")
     if len(pair.ids) > model.n_ctx:
         words = f"n_ctx is {model.n_ctx}, but the query and the document have {len(pair.ids)} tokens"
         raise ContextError(f"{words}: split the document, and rank the parts")
