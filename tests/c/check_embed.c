@@ -194,6 +194,22 @@ static void rows_become_embeddings_of_length_one(void) {
     CHECK_EQ_INT(gemel_unit_rows(NULL, 1, 2, made[0], codes), GEMEL_E_ARGUMENT);
 }
 
+static void rows_of_any_range_have_a_length(void) {   // the exact sum of their squares has many parts
+    double row[384];
+    float made[384];
+    int32_t code;
+    uint64_t state = 21;
+    for (int i = 0; i < 200; i++) {
+        for (int k = 0; k < 384; k++) {
+            row[k] = (double)(check_random(&state) >> 11) * 0x1p-53;
+            for (int by = (int)(check_random(&state) % 800) - 400; by; by += by < 0 ? 1 : -1)
+                row[k] *= by < 0 ? 0.5 : 2;
+        }
+        CHECK_EQ_INT(gemel_unit_rows(row, 1, 384, made, &code), 0);
+        CHECK_EQ_INT(code, 0);
+    }
+}
+
 // ---- Classifiers ---------------------------------------------------------------------------------------------------
 
 static void a_classifier_scores_a_row(void) {
@@ -226,6 +242,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(rows_are_pooled_hidden_states),
         CHECK_ENTRY(what_is_wrong_is_an_error),
         CHECK_ENTRY(rows_become_embeddings_of_length_one),
+        CHECK_ENTRY(rows_of_any_range_have_a_length),
         CHECK_ENTRY(a_classifier_scores_a_row),
     };
     return check_main(table, sizeof table / sizeof *table, argc, argv);

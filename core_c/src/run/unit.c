@@ -4,8 +4,8 @@
 #include "../fmath.h"
 #include "session.h"
 
-#define MOST 1e140            // whose square, many times, is no Inf
-enum { PARTIALS_MAX = 48 };   // 2,098 bits of doubles, 53 in each
+#define MOST 1e140              // whose square, many times, is no Inf
+enum { PARTIALS_MAX = 2098 };   // the bits that doubles can have: each part has at least one of its own
 
 // An exact sum: numbers without common bits, the least first.
 typedef struct exact {
@@ -22,15 +22,17 @@ static double add_exactly(double a, double b, double *rest) {
     return sum;
 }
 
-static void exact_add(exact *e, double x) {
+static int exact_add(exact *e, double x) {   // 0: no room, which no row comes to
     int n = 0;
     for (int i = 0; i < e->n; i++) {
         double rest;
         x = add_exactly(x, e->part[i], &rest);
         if (rest != 0) e->part[n++] = rest;
     }
+    if (n == PARTIALS_MAX) return 0;
     e->part[n] = x;
     e->n = n + 1;
+    return 1;
 }
 
 // The sum, rounded to nearest even. What lies half way between two doubles is decided by the next smaller part.
@@ -47,10 +49,10 @@ static double exact_value(const exact *e) {
 
 // The length of x[n]; 0 where all are, or where one is too large.
 static double length_of(const double *x, size_t n) {
-    exact e = {.n = 0};
+    exact e;
+    e.n = 0;
     for (size_t i = 0; i < n; i++) {
-        if (!(size(x[i]) <= MOST)) return 0;
-        exact_add(&e, x[i] * x[i]);
+        if (!(size(x[i]) <= MOST) || !exact_add(&e, x[i] * x[i])) return 0;
     }
     return fm_sqrt(exact_value(&e));
 }
