@@ -88,11 +88,14 @@ def test_every_row_gives_scalar_logits(tiny_model: Open, fields: dict[str, objec
     expected = {kv_type: logits(model, IDS, kv_type=kv_type) for kv_type in KV_TYPES}
     has_cache = ARCHS[str(fields.get("arch", "llama"))].mixer not in ("MAMBA", "MAMBA2", "RWKV")
     assert len(set(expected.values())) == (len(KV_TYPES) if has_cache else 1)
-    alone = {kv_type: logits(model, singles, kv_type=kv_type) for kv_type in KV_TYPES}
+    alone = expected
+    if singles is not IDS:
+        alone = {kv_type: logits(model, singles, kv_type=kv_type) for kv_type in KV_TYPES}
     for row in ROWS:
         model.set_isa(row)
         for kv_type in KV_TYPES:
-            assert logits(model, IDS, kv_type=kv_type) == expected[kv_type], (row, kv_type)
+            if row != "scalar":   # which gave what is expected
+                assert logits(model, IDS, kv_type=kv_type) == expected[kv_type], (row, kv_type)
             assert logits(model, singles, 1, kv_type) == alone[kv_type], (row, kv_type)
 
 
