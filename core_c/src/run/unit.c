@@ -5,7 +5,7 @@
 #include "session.h"
 
 #define MOST 1e140              // whose square, many times, is no Inf
-enum { PARTIALS_MAX = 2098 };   // the bits that doubles can have: each part has at least one of its own
+enum { PARTIALS_MAX = 2098 };   // the bits that doubles can have: no two parts share one
 
 // An exact sum: numbers without common bits, the least first.
 typedef struct exact {
