@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 ANSWER_MS = 180_000   # a first answer starts Python and loads a model
 OBSERVE = """
-window.seen = { tasks: [], shifts: [] };
-new PerformanceObserver((list) => seen.tasks.push(...list.getEntries().map(({ duration }) => duration)))
-    .observe({ type: "longtask" });
+window.seen = { shifts: [] };
 new PerformanceObserver((list) => list.getEntries().forEach(({ value, hadRecentInput, sources }) => {
     if (!hadRecentInput) seen.shifts.push([value, ...sources.map(({ node }) => node?.outerHTML?.slice(0, 120) ?? "")]);
 })).observe({ type: "layout-shift" });

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext
+    from playwright.sync_api import BrowserContext, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 LONG = 50.0   # milliseconds from which a browser calls a task long
@@ -115,22 +116,50 @@ def test_axe_finds_nothing(visit: Callable[..., DemoPage], width: int, height: i
         page.keyboard.press("Escape")
 
 
+@contextmanager
+def traced(page: Page) -> Iterator[list[float]]:
+    """Collect how many milliseconds of CPU each task of a page's main thread takes.
+
+    The browser's own list of long tasks has their duration, in which the machine may do other things.
+    """
+    session = page.context.new_cdp_session(page)
+    events: list[dict[str, Any]] = []
+    ended: list[bool] = []
+    session.on("Tracing.dataCollected", lambda message: events.extend(message["value"]))
+    session.on("Tracing.tracingComplete", lambda message: ended.append(message["dataLossOccurred"]))
+    session.send("Tracing.start", {"traceConfig": {"includedCategories": ["toplevel"]}})
+    found: list[float] = []
+    try:
+        yield found
+    finally:
+        session.send("Tracing.end")
+        while not ended:
+            page.wait_for_timeout(20)
+        session.detach()
+    assert ended == [False]
+    main = {(one["pid"], one["tid"]) for one in events if one.get("args", {}).get("name") == "CrRendererMain"}
+    tasks = [one for one in events if one["name"].endswith("RunTask") and (one["pid"], one["tid"]) in main]
+    found += [one["tdur"] / 1000 for one in tasks if "tdur" in one]
+
+
+def test_a_long_task_is_noticed(visit: Callable[..., DemoPage]) -> None:
+    one = visit()
+    with traced(one.page) as tasks:
+        one.page.evaluate("for (const end = performance.now() + 400; performance.now() < end; );")
+    assert max(tasks) > LONG
+    assert len(tasks) > 1
+
+
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)], ids=["desktop", "phone"])
 def test_no_task_is_long_and_nothing_shifts_while_an_answer_streams(
     visit: Callable[..., DemoPage], width: int, height: int
 ) -> None:
-    """A machine that does other things makes tasks long by itself: one of three answers must have none."""
     one = visit(width=width, height=height)
     one.choose("Native server")
-    worst = []
-    for _ in range(3):
-        one.page.evaluate("seen.tasks = []")
+    with traced(one.page) as tasks:
         one.say("Why is the sky blue?")
         one.answered()
-        worst.append(max(one.page.evaluate("seen.tasks"), default=0.0))
-        if worst[-1] <= LONG:
-            break
-    assert min(worst) <= LONG, worst
+    assert max(tasks) <= LONG
     assert one.page.evaluate("seen.shifts") == []
     assert len(one.last.locator(".text").inner_text()) > 5 * len(ANSWER) / 2
 
@@ -143,17 +172,12 @@ def test_the_tabs_own_answers_leave_the_page_free(
         one = DemoPage(profile, url)
         one.set(max_tokens=100)
         one.ask("Why is the sky blue?")
-        worst = []
-        for _ in range(3):
-            one.page.evaluate("seen.tasks = []")
+        with traced(one.page) as tasks:
             one.ask("Tell me more, as a list.")
-            worst.append(max(one.page.evaluate("seen.tasks"), default=0.0))
-            if worst[-1] <= LONG:
-                break
         shifts, noise = one.page.evaluate("seen.shifts"), one.noise()
         one.page.evaluate("localStorage.clear()")
         one.close()
-    assert min(worst) <= LONG, worst
+    assert max(tasks) <= LONG
     assert shifts == []
     assert noise == []
 
