@@ -230,6 +230,32 @@ def test_two_tabs_with_one_conversation_lose_nothing(visit: Open) -> None:
         assert page.page.locator(".question").all_inner_texts() == ["first", wanted]
 
 
+def test_a_new_title_is_seen_in_another_tab_and_stays(visit: Open) -> None:
+    one = visit()
+    one.choose("Native server")
+    one.set(max_tokens=2)
+    one.ask("What is a tide?")
+    other = visit()
+    for page in (one, other):
+        page.page.locator("#open-chats").click()
+    rows = [page.page.locator("#chat-list li") for page in (one, other)]
+    rows[1].first.locator(".pick").click()   # both have it open
+    other.page.locator(".question", has_text="What is a tide?").wait_for()
+    other.page.locator("#open-chats").click()
+    rows[0].first.get_by_role("button", name="More").click()
+    rows[0].first.get_by_role("button", name="Rename").click()
+    one.page.get_by_label("Title").fill("About the sea")
+    one.page.get_by_label("Title").press("Enter")
+    rows[1].get_by_role("button", name="About the sea").first.wait_for()
+    other.page.keyboard.press("Escape")
+    other.choose("Native server")
+    other.ask("And a wave?")   # it saves the conversation, with the title
+    one.page.keyboard.press("Escape")
+    one.page.locator("#open-chats").click()
+    rows[0].first.locator(".row-name", has_text="About the sea").wait_for()
+    assert rows[0].first.locator(".row-detail").inner_text().startswith("2 questions")
+
+
 def test_an_answer_that_is_all_reasoning_can_have_a_higher_limit(visit: Open) -> None:
     assert visit().page.evaluate("""async () => {
         const { remedies } = await import("./page/remedies.js");

@@ -32,6 +32,15 @@ export class ChatsPanel {
             byId("chat-file").value = "";
             await this.#import(files);
         });
+        page.kept.onRenamed = (id, title) => this.#renamed(id, title);
+    }
+
+    /** Another tab has renamed a conversation: show it, unless it is being renamed here, too. */
+    #renamed(id, title) {
+        const head = this.#heads.find((one) => one.id === id);
+        if (head === undefined) return;
+        head.title = title;
+        document.getElementById(`acts-${id}`)?.closest("li").replaceWith(this.#row(head));
     }
 
     #say(words) {

@@ -22,7 +22,7 @@ export class Kept {
     #due = null; // the timer of the next save
     #deleted = new Set(); // ids: an answer that ends later must not bring them back
     #stamps = new Map(); // ids -> the stamp of what this tab has read or stored last
-    #channel = channel(); // tells other tabs which conversation was stored
+    #channel = channel(); // tells other tabs which conversation was stored or renamed
 
     constructor(store, report) {
         this.#store = store;
@@ -32,8 +32,18 @@ export class Kept {
         this.new();
         /** Called when another tab has stored the conversation that is open. */
         this.onElsewhere = () => {};
-        this.#channel?.addEventListener("message", ({ data }) => data === this.head?.id && this.onElsewhere(data));
+        /** Called when another tab has renamed a conversation, with its id and title. */
+        this.onRenamed = () => {};
+        this.#channel?.addEventListener("message", ({ data: { id, title } }) => this.#hear(id, title));
         addEventListener("hashchange", () => this.#mark()); // the link to the message field makes a new entry
+    }
+
+    /** Another tab has stored a conversation, or renamed it if there is a title. */
+    #hear(id, title) {
+        if (title !== undefined) {
+            this.#retitle(id, title);
+            this.onRenamed(id, title);
+        } else if (this.head?.id === id) this.onElsewhere(id);
     }
 
     /** Begin another conversation. */
@@ -109,7 +119,7 @@ export class Kept {
 
     #stored(id, stamp) {
         this.#stamps.set(id, stamp);
-        this.#channel?.postMessage(id);
+        this.#channel?.postMessage({ id });
     }
 
     /** Another tab has stored the conversation too: keep this tab's as a separate one. */
@@ -130,7 +140,13 @@ export class Kept {
         await this.#store.put({ id: newId(), title, created: now, changed: now, isNamed: true, questions, nodes });
     }
 
+    /** This tab has renamed a conversation: the next save must not undo that, in any tab. */
     renamed(id, title) {
+        this.#retitle(id, title);
+        this.#channel?.postMessage({ id, title });
+    }
+
+    #retitle(id, title) {
         if (this.head?.id === id) Object.assign(this.head, { title, isNamed: true });
     }
 
