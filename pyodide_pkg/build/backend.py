@@ -81,8 +81,12 @@ def pack(files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def compressed(data: bytes) -> bytes:
-    """Return bytes as an xz file. pb=0: neither code nor text has an alignment."""
-    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "pb": 0}]
+    """Return bytes as an xz file. pb=0: neither code nor text has an alignment.
+
+    dict_size: a tab's memory must hold as much to unpack it, and would keep 64 MB by default.
+    """
+    room = max(1 << 16, 1 << (len(data) - 1).bit_length())
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": room, "pb": 0}]
     return lzma.compress(data, filters=filters)
 
 

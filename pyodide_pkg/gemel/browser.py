@@ -6,20 +6,22 @@ stops a worker's computation.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .core.errors import LibraryError
-from .model.core_model import PROMPT
-from .model.core_session import CoreSession
-from .model.generation import Generation
-from .model.model import Model
-from .model.overrides import Overrides
 from .source.hub_address import HubModel
-from .source.progress import Progress
+
+if TYPE_CHECKING:   # restore() comes before what it restores is imported
+    from .model.core_model import PROMPT
+    from .model.core_session import CoreSession
+    from .model.generation import Generation
+    from .model.model import Model
+    from .model.overrides import Overrides
+    from .source.progress import Progress
 
 __all__ = [
-    "HubModel", "cancel_flag", "configure", "engine_reason", "hub_models", "memory_size", "replace", "start",
-    "why_uncached",
+    "HubModel", "cancel_flag", "configure", "engine_reason", "hub_models", "keep", "memory_size", "replace", "restore",
+    "start", "why_uncached",
 ]  # fmt: skip
 
 UNCHANGED: Any = object()   # an argument that was not given
@@ -57,6 +59,16 @@ async def start(threads: int | None = None) -> None:
     if refusal:
         raise LibraryError(f"the threaded engine can't be started: {refusal}")
     await engine.start("threads", asked)
+
+
+async def restore() -> None:
+    """Read what this browser has kept of gemel's compiled Python, as open_async does, before more of it is imported."""
+    await _kept_code().restore()
+
+
+async def keep() -> None:
+    """Keep what Python has compiled of gemel by now for later visits: more than open_async, which keeps it, too."""
+    await _kept_code().keep()
 
 
 async def replace(
@@ -148,6 +160,7 @@ def cancel_flag(of: CoreSession | Generation) -> Any:  # noqa: ANN401
     call was cancelled. After the session is closed, do not write to it: 64 flags later another session has its place.
     LibraryError when the model is not on the threaded engine.
     """
+    from .model.generation import Generation
     from .tab.js_library import JsLibrary
 
     session = of._run.session if isinstance(of, Generation) else of
@@ -158,6 +171,14 @@ def cancel_flag(of: CoreSession | Generation) -> Any:  # noqa: ANN401
         )
     with session._handle as address:
         return library.int_at(library.call("gemel_engine_flag", address))
+
+
+def _kept_code() -> Any:  # noqa: ANN401
+    if not _in_tab():
+        raise LibraryError("this is not a browser: Python keeps what it compiles in __pycache__")
+    from .tab import kept_code
+
+    return kept_code
 
 
 def _in_tab() -> bool:

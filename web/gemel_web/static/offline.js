@@ -8,6 +8,7 @@ const COPIED = "Gemel-Copy"; // header of answers that sw.js takes from a copy
 const WHOLE = "whole.json"; // in a copy: {version, files}, stored last
 const MADE = ["assets.json", "LICENCES.txt"]; // by make assets
 const OPTIONAL = ["config.json"];
+const LATER = 3000; // milliseconds that a page has to start before the site's files are compared with its copy
 const addressOf = (name) => new URL(name, FOLDER).href;
 const hex = (bytes) => [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 const hashOf = async (bytes) => hex(await crypto.subtle.digest("SHA-256", bytes));
@@ -28,6 +29,7 @@ export async function keep() {
 }
 
 async function copy() {
+    if (await newest()) await new Promise((resolve) => setTimeout(resolve, LATER));
     const [files, offline] = await listed();
     if (offline) return;
     const lines = files.map(({ name, sha256 }) => `${sha256}  ${name}\n`).sort();

@@ -40,7 +40,7 @@ self.onfetch = (event) => {
     const path = pathname.slice(FOLDER.pathname.length);
     if (API.test(path)) {
         if (request.headers.get(HOST) !== "native") event.respondWith(relayed(event, path + search));
-    } else if (request.method === "GET" && !path.startsWith("models/") && path !== "healthz") {
+    } else if (request.method === "GET" && !isDirect(request, path)) {
         event.respondWith(file(request, path));
     }
 };
@@ -133,27 +133,37 @@ function refusal(status, message, code) {
 
 async function file(request, path) {
     const offline = !navigator.onLine && !LOCAL.test(FOLDER.hostname);
-    const copied = offline ? await fromCopy(path) : null;
-    return copied ?? (await fromNetwork(request)) ?? (await fromCopy(path)) ?? Response.error();
+    const copied = offline ? await fromCopy(request, path) : null;
+    return copied ?? (await fromNetwork(request)) ?? (await fromCopy(request, path)) ?? Response.error();
 }
+
+/** Whether the server's answer goes past this worker: models, and what worker.js asks for again if there is none. */
+const isDirect = ({ cache }, path) =>
+    path.startsWith("models/") || path === "healthz" || (path.endsWith(".wasm") && cache === "no-cache");
+
+/** Whether an answer decides if a page is isolated. All others are passed on as they came: a browser keeps the code that
+ * it compiles only with those, and copying takes time. */
+const isolates = ({ mode, destination }) => mode === "navigate" || destination.endsWith("worker");
 
 /** The server's file, revalidated each time; null if the server can't be reached. */
 async function fromNetwork(request) {
     try {
-        return isolated(await fetch(request, { cache: "no-cache" }));
+        const answer = await fetch(request, { cache: "no-cache" });
+        return isolates(request) ? isolated(answer) : answer;
     } catch {
         return null;
     }
 }
 
-async function fromCopy(path) {
+async function fromCopy(request, path) {
     const url = new URL(path.replace(/(^|\/)$/, "$1index.html"), FOLDER).href;
     for (const name of (await caches.keys()).reverse()) {
         if (!name.startsWith(COPY)) continue;
         const copy = await caches.open(name);
         if (!(await copy.match(WHOLE))) continue;
         const found = await copy.match(url);
-        return found === undefined ? null : isolated(found, { [COPIED]: "" });
+        if (found === undefined) return null;
+        return isolates(request) || path.endsWith(".json") ? isolated(found, { [COPIED]: "" }) : found;
     }
     return null;
 }

@@ -1,95 +1,178 @@
 // The worker of gemel.js: starts Pyodide from files next to this one, installs the wheels that assets.json names, and
 // passes every message to tab.py. Uses no other server.
 
-const HERE = new URL(".", import.meta.url);
-const PROGRAM = ["tab.py", "calls.py", "logs.py"]; // the modules of a package
+import { forgetStarts, keptStart, versionOf, wantsStart } from "./kept_start.js";
+import { fetchWheels, HERE, install, listed, OPTIONS, unpack, wheelsOf } from "./python.js";
+
 const PACE = 50; // milliseconds between two messages about what has come
+const ANSWERS = ["chat", "generate"]; // calls after which a visitor may come back
+const IDLE = 3000; // milliseconds without a call
+const running = new Map(); // id -> name of a call
+const later = { py: null, version: null, isRestored: false, answered: false, timer: 0 }; // about keeping a start
+// What a kept memory must not decide: random numbers, and which files there are.
+const AGAIN = "import importlib, random; random.seed(); importlib.invalidate_caches()";
+// What an answer has imported, beside Python's own modules and those that these import; compiled, it takes little memory.
+const IMPORTED = `
+import gemel.browser, sys
+await gemel.browser.keep()
+[name for name in sys.modules if name.partition(".")[0] in ("gemel", "gemel_tab", "jinja2", "markupsafe")]
+`;
 let tab = null;
 
-/** Fetch a file next to this one; its bytes must have the hash in assets.json. */
-async function get(name, sha256) {
-    const url = new URL(name, HERE).href;
-    const integrity = sha256 === undefined ? "" : `sha256-${base64(sha256)}`;
-    let answer;
-    try {
-        answer = await fetch(url, { integrity, cache: "no-cache" }); // revalidate: all files must have one version
-    } catch (error) {
-        throw new Error(`${url} can't be fetched, or is not the file that assets.json names (${error.message})`);
+/**
+ * Fetch WebAssembly past the service worker (sw.js), with which browsers use no code that they kept; with it if that
+ * fails. Fetch anything else as it is asked for.
+ */
+async function directly(fetch, asked, options) {
+    const address = String(asked?.url ?? asked);
+    if (!address.startsWith(HERE.href) || !address.endsWith(".wasm")) return fetch(asked, options);
+    return fetch(asked, { ...options, cache: "no-cache" }).catch(() => fetch(asked, options));
+}
+
+/** Counts the bytes of gemel's files that come, and tells the page. */
+class Counter {
+    #plain = self.fetch;
+    #begun = performance.now();
+    #fetched = 0;
+    #before = 0; // bytes that come in another way
+    #total = 0;
+    #told = 0; // when
+
+    constructor() {
+        self.fetch = async (asked, options) => {
+            const answer = await directly(this.#plain, asked, options);
+            const counts = answer.ok && answer.body !== null && answer.url.startsWith(HERE.href);
+            if (counts) this.#read(answer.clone().body).catch(() => {}); // the caller reports errors
+            return answer; // as it came: browsers keep the code that they compile from it
+        };
     }
-    if (!answer.ok) throw new Error(`${url}: the server answers ${answer.status}`);
-    return answer;
+
+    /** Tell the page from now on: `before` bytes of `total` are not fetched. */
+    tell(before, total) {
+        [this.#before, this.#total] = [before, total];
+        this.#say();
+    }
+
+    end() {
+        self.fetch = this.#plain;
+    }
+
+    async #read(body) {
+        for await (const { byteLength } of body) {
+            this.#fetched += byteLength;
+            if (this.#total > 0 && performance.now() - this.#told >= PACE) this.#say();
+        }
+    }
+
+    /** `left` is in seconds. */
+    #say() {
+        this.#told = performance.now();
+        const [total, done] = [this.#total, Math.min(this.#total, this.#before + this.#fetched)];
+        const speed = (this.#fetched * 1000) / Math.max(1, this.#told - this.#begun);
+        const left = speed > 0 ? (total - done) / speed : null;
+        self.postMessage({ kind: "starting", done, total, speed, left });
+    }
 }
 
 /**
- * Tell how many bytes of gemel's files have come: `done` and what is fetched from now on. `left` is in seconds.
+ * Fetch and compile Pyodide's core at once. Pyodide asks for it later, by the same functions.
  * @returns {() => void}  ends it
  */
-function count(done, total) {
-    const [plain, begun, before] = [self.fetch, performance.now(), done];
-    let told = 0; // when
-    const tell = () => {
-        const speed = ((done - before) * 1000) / Math.max(1, performance.now() - begun);
-        const left = speed > 0 ? Math.max(0, total - done) / speed : null;
-        self.postMessage({ kind: "starting", done: Math.min(done, total), total, speed, left });
+function compileCore() {
+    const [plain, instantiate] = [self.fetch, WebAssembly.instantiateStreaming];
+    const address = new URL("pyodide/pyodide.asm.wasm", HERE).href;
+    const answer = plain(address);
+    const core = WebAssembly.compileStreaming(answer);
+    core.catch(() => {}); // Pyodide's call reports it
+    self.fetch = (asked, options) => (String(asked?.url ?? asked) === address ? answer : plain(asked, options));
+    WebAssembly.instantiateStreaming = async (_, imports) => {
+        const module = await core;
+        return { module, instance: await WebAssembly.instantiate(module, imports) };
     };
-    const add = (piece, controller) => {
-        done += piece.byteLength;
-        controller.enqueue(piece);
-        if (performance.now() - told < PACE) return;
-        told = performance.now();
-        tell();
+    return () => {
+        self.fetch = plain;
+        WebAssembly.instantiateStreaming = instantiate;
     };
-    tell();
-    self.fetch = async (...asked) => {
-        const answer = await plain(...asked);
-        if (!answer.ok || answer.body === null || !answer.url.startsWith(HERE.href)) return answer;
-        const { status, statusText, headers } = answer;
-        return new Response(answer.body.pipeThrough(new TransformStream({ transform: add })), {
-            status,
-            statusText,
-            headers,
-        });
-    };
-    return () => (self.fetch = plain);
 }
 
-const base64 = (hex) => btoa(String.fromCharCode(...hex.match(/../g).map((pair) => parseInt(pair, 16))));
+/** Start Python with gemel installed: {py, assets, total, version}. All that it needs is fetched at the same time. */
+async function prepared() {
+    const counter = new Counter();
+    const stopCompiling = compileCore();
+    try {
+        const code = [import(new URL("pyodide/pyodide.mjs", HERE)), import(new URL("pyodide/pyodide.asm.mjs", HERE))];
+        const site = await listed();
+        const { assets, program } = site;
+        const version = versionOf(site);
+        const kept = keptStart(version);
+        const wheels = fetchWheels(assets, "tab");
+        wheels.catch(() => {}); // awaited below
+        const sizeOf = (files) => files.reduce((sum, { size }) => sum + size, 0);
+        const total = sizeOf([...assets.pyodide, ...wheelsOf(assets, "tab")]);
+        counter.tell(sizeOf(assets.pyodide.filter(({ name }) => name.endsWith(".mjs"))), total);
+        const [{ loadPyodide }, { default: create }] = await Promise.all(code);
+        const py = await startPython(loadPyodide, create, await kept);
+        install(py, await wheels, program);
+        if (!later.isRestored) await py.runPythonAsync("import gemel.browser; await gemel.browser.restore()");
+        return { py, assets, total, version };
+    } finally {
+        stopCompiling();
+        counter.end();
+    }
+}
+
+/** Start Python from what an earlier start kept, or from nothing. */
+async function startPython(loadPyodide, create, kept) {
+    if (kept === null) return loadPyodide(OPTIONS);
+    const createPyodideModule = async (settings) => {
+        const module = await create(settings);
+        module.growMemory(kept.length); // Pyodide copies it there, and does not look for room
+        return module;
+    };
+    try {
+        const py = await loadPyodide({ ...OPTIONS, createPyodideModule, _loadSnapshot: kept });
+        py.runPython(AGAIN);
+        later.isRestored = true;
+        return py;
+    } catch {
+        await forgetStarts().catch(() => {}); // of no use in this browser
+        return loadPyodide(OPTIONS);
+    }
+}
 
 /** @param {{threads?: number, models?: string}} options */
 async function start({ threads, models }) {
-    const [assets, program] = await Promise.all([
-        get("assets.json").then((answer) => answer.json()),
-        Promise.all(PROGRAM.map(async (name) => (await get(name)).text())),
-    ]);
-    const wheelsOf = (group) => assets.wheels.filter((wheel) => wheel.group === group);
-    const sizeOf = (files) => files.reduce((sum, { size }) => sum + size, 0);
-    const total = sizeOf([...assets.pyodide, ...wheelsOf("tab")]);
-    const stopCounting = count(sizeOf(assets.pyodide.filter(({ name }) => name.endsWith(".mjs"))), total); // not fetched
-    const bytes = async ({ name, sha256 }) => (await get(name, sha256)).arrayBuffer();
-    const fetched = Promise.all(wheelsOf("tab").map(bytes));
-    fetched.catch(() => {}); // awaited below
-    const { loadPyodide } = await import(new URL("pyodide/pyodide.mjs", HERE));
-    const py = await loadPyodide({
-        indexURL: new URL("pyodide/", HERE).href,
-        env: { HOME: "/home/pyodide" },
-        stdin: () => null, // end of input: a worker has no keyboard
-    }).finally(stopCounting);
-    const site = py.runPython("import sysconfig; sysconfig.get_path('purelib')");
-    const unpack = (wheels) => {
-        for (const wheel of wheels) py.unpackArchive(wheel, "whl", { extractDir: site });
-    };
-    const installServer = async () => unpack(await Promise.all(wheelsOf("server").map(bytes)));
-    unpack(await fetched);
-    py.FS.mkdir(`${site}/gemel_tab`);
-    for (const [i, name] of PROGRAM.entries()) py.FS.writeFile(`${site}/gemel_tab/${name}`, program[i]);
+    const { py, assets, total, version } = await preparing;
+    const installServer = async () => unpack(py, await fetchWheels(assets, "server"));
     const shares = self.crossOriginIsolated && "SharedArrayBuffer" in self; // WebKitGTK isolates pages, but lacks it
     const interrupt = shares ? new Uint8Array(new SharedArrayBuffer(1)) : null;
     tab = py.pyimport("gemel_tab.tab").Tab(post, listen(py, interrupt), installServer, threads, models);
     self.postMessage({ kind: "starting", done: total, total, speed: 0, left: null });
     self.postMessage({ kind: "ready", interrupt });
+    if (!later.isRestored) Object.assign(later, { py, version: await version.catch(() => null) });
 }
 
-const post = (message, transfer) => self.postMessage(message, transfer ?? []);
+/** Tell the page what Python says. */
+function post(message, transfer) {
+    self.postMessage(message, transfer ?? []);
+    if (message.kind !== "value" && message.kind !== "error") return;
+    later.answered ||= message.kind === "value" && ANSWERS.includes(running.get(message.id));
+    running.delete(message.id);
+    if (running.size === 0 && later.answered && later.version !== null) later.timer = setTimeout(keepLater, IDLE);
+}
+
+/** Have another worker keep Python's start for later visits, once. */
+async function keepLater() {
+    const { py, version } = later;
+    later.version = null;
+    if (!(await wantsStart(version).catch(() => false))) return;
+    const modules = (await py.runPythonAsync(IMPORTED)).toJs();
+    const program = `import(${JSON.stringify(new URL("start_maker.js", HERE))});`;
+    const address = URL.createObjectURL(new Blob([program], { type: "text/javascript" }));
+    const maker = new Worker(address, { type: "module", name: "gemel-start" });
+    maker.onmessage = () => maker.postMessage({ version, modules });
+    maker.onerror = (event) => event.preventDefault(); // a page that may not: later starts take as long as this one
+}
 
 /** Return a function that enables and disables interrupts by the page: only a Python cell may be interrupted. */
 function listen(py, interrupt) {
@@ -103,6 +186,7 @@ function listen(py, interrupt) {
 function fail(error) {
     const message = `gemel's worker failed: ${error?.message ?? error}`;
     self.postMessage({ kind: "failed", error: { name: "WorkerError", message } });
+    if (later.isRestored) forgetStarts().catch(() => {}); // perhaps it is to blame
 }
 
 self.onmessage = ({ data }) => {
@@ -110,6 +194,8 @@ self.onmessage = ({ data }) => {
         start(data.start).catch(fail);
         return;
     }
+    clearTimeout(later.timer);
+    if (data.name !== undefined) running.set(data.id, data.name);
     try {
         tab.handle(data);
     } catch (error) {
@@ -117,6 +203,8 @@ self.onmessage = ({ data }) => {
     }
 };
 self.onunhandledrejection = (event) => fail(event.reason);
+const preparing = prepared();
+preparing.catch(() => {}); // start() reports it
 self.postMessage({ kind: "there" });
 
 /** Hold a lock while this worker lives. Where locks are refused, the page does not notice the end of its worker. */

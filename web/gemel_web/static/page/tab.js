@@ -1,5 +1,5 @@
 // The tab as a host: one model in the page's worker, through gemel.js. Reports in words what this browser can't do.
-import { Gemel } from "../gemel.js";
+import { gemel } from "./engine.js";
 import { shortName } from "./format.js";
 
 // A module with a function that returns a v128: invalid in a browser without WebAssembly SIMD.
@@ -44,7 +44,7 @@ export class TabHost {
     label = "This tab";
 
     constructor() {
-        this.gemel = new Gemel();
+        this.gemel = gemel;
         /** The model: a short name, an address or a File. */
         this.source = null;
         /** Asks whether a model may be downloaded; throws if not. */
