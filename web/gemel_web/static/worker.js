@@ -103,7 +103,7 @@ async function prepared() {
         const code = [import(new URL("pyodide/pyodide.mjs", HERE)), import(new URL("pyodide/pyodide.asm.mjs", HERE))];
         const site = await listed();
         const { assets, program } = site;
-        const version = versionOf(site);
+        const version = versionOf(site).catch(() => null); // no secure context: nothing can be kept
         const kept = keptStart(version);
         const wheels = fetchWheels(assets, "tab");
         wheels.catch(() => {}); // awaited below
@@ -149,7 +149,7 @@ async function start({ threads, models }) {
     tab = py.pyimport("gemel_tab.tab").Tab(post, listen(py, interrupt), installServer, threads, models);
     self.postMessage({ kind: "starting", done: total, total, speed: 0, left: null });
     self.postMessage({ kind: "ready", interrupt });
-    if (!later.isRestored) Object.assign(later, { py, version: await version.catch(() => null) });
+    if (!later.isRestored) Object.assign(later, { py, version: await version });
 }
 
 /** Tell the page what Python says. */
