@@ -175,42 +175,7 @@ static inline int one_iq4_xs(const uint8_t *src, uint8_t *to, int ir) {   // d, 
     return bad;
 }
 
-// ---- Formats of few bits: a plane's word is 16 codes, turned from the order of the file to that of the lanes --------
-
-// Eight codes of a byte each, of two words: the same with them.
-static inline uint32_t deal_bytes(uint64_t a, uint64_t b) {
-    uint32_t low = (uint32_t)(a | a >> 30), high = (uint32_t)(b | b >> 30);
-    return low | high << 4;
-}
-// The next base-3 digit of each byte in a word's 16-bit lanes; the digits that follow stay in them.
-static inline uint64_t next_digit(uint64_t *lanes) {
-    uint64_t x = *lanes * 3;
-    *lanes = x & 0x00ff00ff00ff00ffu;
-    return x >> 8 & 0x0003000300030003u;
-}
-// Digits of n words of eight bytes: c[n * k + i] is digit k of word i.
-static inline void put_digits(const uint8_t *src, int n, int digits, uint64_t *c) {
-    for (int i = 0; i < n; i++) {
-        uint64_t x = load64(src + 8 * i), even = x & 0x00ff00ff00ff00ffu, odd = x >> 8 & 0x00ff00ff00ff00ffu;
-        for (int k = 0; k < digits; k++) {
-            uint64_t digit = next_digit(&even);
-            c[n * k + i] = digit | next_digit(&odd) << 8;
-        }
-    }
-}
-
-static inline int one_tq1_0(const uint8_t *src, uint8_t *to, int ir) {   // 240 digits in 48 bytes, 16 in 4, d
-    uint64_t c[32], last[5];
-    put_digits(src, 4, 5, c);
-    put_digits(src + 32, 2, 5, c + 20);
-    put_digits(src + 44, 1, 4, last);   // the four bytes from 48 on are the upper half
-    c[30] = last[0] >> 32 | last[1] >> 32 << 32;
-    c[31] = last[2] >> 32 | last[3] >> 32 << 32;
-    int bad = put_scale(src + 52, to, ir);
-    to += 32;
-    for (int g = 0; g < 16; g++) store32(to + 64 * g + 4 * ir, deal_bytes(c[2 * g], c[2 * g + 1]));
-    return bad;
-}
+// ---- Formats of few bits: a plane's word is 16 codes, in the order of the lanes ------------------------------------
 
 static inline int one_tq2_0(const uint8_t *src, uint8_t *to, int ir) {   // codes 64, d
     int bad = put_scale(src + 64, to, ir);
@@ -219,25 +184,6 @@ static inline int one_tq2_0(const uint8_t *src, uint8_t *to, int ir) {   // code
         const uint8_t *qs = src + 32 * (j / 4);
         store32(to, two_bits(qs, j % 4));
         store32(to + 64, two_bits(qs + 16, j % 4));
-    }
-    return bad;
-}
-
-static inline int one_q2_0(const uint8_t *src, uint8_t *to, int ir) {   // d, codes 16
-    int bad = 0;
-    for (int j = 0; j < 2; j++, to += 32 + P2_SIZE) {
-        bad |= put_scale(src, to, ir);
-        store32(to + 32 + 4 * ir, deal_twos(load32(src + 2 + 8 * j)));
-        store32(to + 96 + 4 * ir, deal_twos(load32(src + 6 + 8 * j)));
-    }
-    return bad;
-}
-
-static inline int one_q1_0(const uint8_t *src, uint8_t *to, int ir) {   // d, codes 16
-    int bad = 0;
-    for (int j = 0; j < 4; j++, to += 32 + P1_SIZE) {
-        bad |= put_scale(src, to, ir);
-        store32(to + 32 + 4 * ir, deal_bits(load32(src + 2 + 4 * j)));
     }
     return bad;
 }
@@ -274,10 +220,7 @@ PACKER(q4_k, Q4_K, 256, 64 + 8 * Q4_K_BLOCK)
 PACKER(q5_k, Q5_K, 256, 64 + 8 * Q5_K_BLOCK)
 PACKER(q6_k, Q6_K, 256, 32 + 8 * Q6_K_BLOCK)
 PACKER(iq4_xs, IQ4_XS, 256, 32 + 8 * IQ4_XS_BLOCK)
-PACKER(tq1_0, TQ1_0, 256, 32 + 8 * P2_SIZE)
 PACKER(tq2_0, TQ2_0, 256, 32 + 8 * P2_SIZE)
-PACKER(q2_0, Q2_0, 64, 2 * (32 + P2_SIZE))
-PACKER(q1_0, Q1_0, 128, 4 * (32 + P1_SIZE))
 PACKER(nvfp4, NVFP4, 64, 2 * (64 + P4_SIZE))
 
 // 16-bit floats, four of a row at a time; exponent: the bits that are all set in Inf and NaN.

@@ -9,15 +9,6 @@ enum { ONE_SCALE = ROWS, TWO_SCALES = 2 * ROWS, P21_SIZE = P2_SIZE + P1_SIZE, SI
 
 // ---- 16 rows of a block --------------------------------------------------------------------------------------------
 
-// Words, in their place.
-#define DEAL(name, x)                                                                                                  \
-    static void name(uint8_t *words) {                                                                                 \
-        for (int ir = 0; ir < ROWS; ir++) {                                                                            \
-            uint32_t w = load32(words + 4 * ir);                                                                       \
-            store32(words + 4 * ir, x);                                                                                \
-        }                                                                                                              \
-    }
-
 // Four times seven bits, to a byte each.
 static inline uint32_t spread_sevens(uint32_t x) {
     return (x & 0x7f) | (x & 0x3f80) << 1 | (x & 0x1fc000) << 2 | (x & 0xfe00000) << 3;
@@ -35,8 +26,6 @@ static inline uint32_t deal_shared(uint32_t x) {
     x |= x << 8;
     return x | x << 16;
 }
-DEAL(deal_eights, deal_twos(w))
-DEAL(deal_signs, deal_bits(w))
 DEAL(deal_even, deal_bits(even_signs(w)))
 DEAL(deal_sevens, deal_bits(even_signs(spread_sevens(w))))
 DEAL(deal_one, 0u - (w >> 15 & 1))
@@ -220,12 +209,6 @@ static inline int one_iq3_s(const fours *f, const uint8_t *src, uint8_t *to, int
 }
 
 // ---- A panel: super-blocks in the order in which they are written, of each the rows ---------------------------------
-
-// A row keeps the processor busy for longer than it looks ahead: the row's next super-block is fetched early.
-static inline void fetch(const uint8_t *next, size_t size) {
-    __builtin_prefetch(next + size / 2);
-    __builtin_prefetch(next + size - 1);
-}
 
 // Rows that are not there have zeros, which stay zeros except in scales.
 #define EIGHTS(name, format, n_scales)                                                                                 \

@@ -42,6 +42,24 @@ static inline int put_scale(const uint8_t *src, uint8_t *to, int ir) {
     return f16_is_bad(h);
 }
 
+// Words of 16 rows, in their place: a loop of which compilers make vectors.
+#define DEAL(name, x)                                                                                                  \
+    static inline void name(uint8_t *words) {                                                                          \
+        for (int ir = 0; ir < ROWS; ir++) {                                                                            \
+            uint32_t w = load32(words + 4 * ir);                                                                       \
+            store32(words + 4 * ir, x);                                                                                \
+        }                                                                                                              \
+    }
+DEAL(deal_eights, deal_twos(w))
+DEAL(deal_signs, deal_bits(w))
+
+// A row keeps the processor busy for longer than it looks ahead: the row's next super-block is fetched early.
+static inline void fetch(const uint8_t *next, size_t size) {
+    __builtin_prefetch(next + size / 2);
+    __builtin_prefetch(next + size - 1);
+}
+
 // n_rows rows of n_in weights, row_size bytes apart, to a panel. Returns the flags above.
 typedef int packer(int n_in, const uint8_t *rows, size_t row_size, int n_rows, uint8_t *panel);
 packer pack_iq2_xxs, pack_iq2_xs, pack_iq2_s, pack_iq1_s, pack_iq1_m, pack_iq3_xxs, pack_iq3_s;   // pack_grids.c
+packer pack_tq1_0, pack_q2_0, pack_q1_0;                                                          // pack_bits.c

@@ -39,10 +39,9 @@ static inline uint16_t e8m0_half(uint8_t e) {
 }
 // Half of an unsigned E4M3 as f16: exact. 0x7f is 0, and the highest bit does not count.
 static inline uint16_t ue4m3_half(uint8_t x) {
-    int e = x >> 3 & 15, m = x & 7;
-    if (x == 0x7f) return 0;
-    if (e) return (uint16_t)((e + 7) << 10 | m << 7);   // 2^(e-8) * 1.m
-    return f32_to_f16((float)m * 0x1p-10f);
+    static const uint16_t small[8] = {0, 0x1400, 0x1800, 0x1a00, 0x1c00, 0x1d00, 0x1e00, 0x1f00};   // m * 2^-10
+    uint32_t e = x >> 3 & 15, m = x & 7, half = e ? (e + 7) << 10 | m << 7 : small[m];              // 2^(e-8) * 1.m
+    return (uint16_t)(x == 0x7f ? 0 : half);
 }
 static inline int f16_is_finite(const uint8_t *at) { return (load_u16(at) & 0x7c00) != 0x7c00; }
 
