@@ -1,5 +1,5 @@
 // Rows of one and two bits per weight, without a grid, to panels: words as the file orders them are written to where
-// the panel has them, and put into the lanes' order for 16 rows at a time. TQ1_0's digits are split for 16 rows at once.
+// the panel has them, and put into the lanes' order for 16 rows at a time. TQ1_0's digits are split for 16 rows, too.
 #include "../quant/families.h"
 #include "pack_words.h"
 
