@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -43,17 +44,22 @@ def logits_of(file: Path, ids: Sequence[int], n_ctx: int) -> F32:
     return np.array(llama.scores[: len(ids)], np.float32)
 
 
+def batch_of(ids: Sequence[int]) -> llama_cpp.llama_batch:
+    """Return llama.cpp's batch of one text, whose tokens all give an output."""
+    batch = llama_cpp.llama_batch_init(len(ids), 0, 1)
+    batch.n_tokens = len(ids)
+    for i, id in enumerate(ids):
+        batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = id, i, 1, 0, True
+    return batch
+
+
 def hidden_of(file: Path, ids: Sequence[int], n_ctx: int) -> F32:
     """Return an encoder's hidden state of each of ids."""
     llama = llama_cpp.Llama(
         str(file), n_ctx=n_ctx, n_batch=n_ctx, n_ubatch=n_ctx, n_threads=1, n_threads_batch=1, embedding=True,
         pooling_type=llama_cpp.LLAMA_POOLING_TYPE_NONE, flash_attn=False, verbose=bool(os.environ.get("VERBOSE")),
     )  # fmt: skip
-    batch = llama_cpp.llama_batch_init(len(ids), 0, 1)
-    batch.n_tokens = len(ids)
-    for i, id in enumerate(ids):
-        batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.seq_id[i][0], batch.logits[i] = id, i, 1, 0, True
-    assert llama_cpp.llama_encode(llama.ctx, batch) == 0
+    assert llama_cpp.llama_encode(llama.ctx, batch_of(ids)) == 0
     found = llama_cpp.llama_get_embeddings(llama.ctx)
     return np.array(np.ctypeslib.as_array(found, (len(ids), llama.n_embd())), np.float32)
 
@@ -67,6 +73,8 @@ def in_a_process(outputs: Outputs, data: bytes, ids: Sequence[int], n_ctx: int) 
         if child == 0:
             try:
                 np.save(logits, outputs(file, ids, n_ctx))
+            except Exception:
+                traceback.print_exc()
             finally:
                 os._exit(0)
         os.waitpid(child, 0)
