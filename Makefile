@@ -39,7 +39,7 @@ test: lint pytest  ## everything: lint, C checks (plain, sanitized, cross), the 
 files = $(patsubst %,tests/python/test_%.py,$(1))
 part_tabs = tests/browser
 part_checks = $(call files,c_checks fuzz)
-part_builds = $(call files,cross install) tests/wasm
+part_builds = $(call files,cross install platform_wheels) tests/wasm
 part_web = tests/web
 part_rest = tests/python $(patsubst %,--ignore=%,$(part_checks) $(part_builds))
 nice_builds = nice -n 4
@@ -68,6 +68,9 @@ quick: $(VENV)/dev  ## the quick tests of the API and the server, on all CPUs; o
 
 wasm: $(VENV)/dev  ## the wheel for Pyodide, into dist: by emcc where PATH has it, else zig; COMPILER=emcc or zig
 	$(BIN)/python pyodide_pkg/build/pyodide_wheel.py $(if $(COMPILER),--compiler $(COMPILER))
+
+wheels: $(VENV)/dev  ## a wheel for each platform, into dist, checked; PLATFORMS="linux-aarch64 macos-arm64 ..."
+	$(BIN)/python native/build/wheels.py $(PLATFORMS)
 
 assets: $(VENV)/dev  ## what gemel's pages need without any other server: Pyodide, wheels, licences
 	$(BIN)/python web/build/assets.py $(if $(COMPILER),--compiler $(COMPILER))
@@ -120,4 +123,4 @@ build/lint/installed: tests/lint/package.json tests/lint/package-lock.json | $(V
 	@$(NPM) ci --ignore-scripts --silent --prefix build/lint
 	@touch $@
 
-.PHONY: help run demo site test pytest pytest-row-1 pytest-row-2 pytest-row-3 quick wasm assets wasm-smoke test-browser fuzz lint format bench clean
+.PHONY: help run demo site test pytest pytest-row-1 pytest-row-2 pytest-row-3 quick wasm wheels assets wasm-smoke test-browser fuzz lint format bench clean

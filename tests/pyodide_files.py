@@ -83,7 +83,8 @@ def _inputs(compiler: str) -> str:
     program = Path(shutil.which("emcc") or "") if compiler == "emcc" else zig_build.zig()
     roots = [building.ROOT / name for name in ("core_c", "pyodide_pkg", "web/gemel_web")]
     made = {"__pycache__", "_core", "static", "editable"}
-    found = [path for root in roots for path in root.rglob("*") if path.is_file() and not made & set(path.parts)]
+    names = [path.relative_to(building.ROOT) for root in roots for path in root.rglob("*") if path.is_file()]
+    found = [building.ROOT / name for name in names if not made & set(name.parts)]
     digest = hashlib.sha256()
     for path in sorted([*found, *(building.ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE"))]):
         data = path.read_bytes()

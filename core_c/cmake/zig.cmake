@@ -1,8 +1,8 @@
 # Toolchain file: cross-compile with the zig of the pinned ziglang wheel.
 #   cmake -S core_c -B build/x -DCMAKE_TOOLCHAIN_FILE=$PWD/core_c/cmake/zig.cmake \
 #         -DGEMEL_ZIG=<zig> -DGEMEL_ZIG_TARGET=<target>
-# Targets: aarch64-linux-musl, x86_64-windows-gnu, x86_64-macos, aarch64-macos, wasm32-wasi (a Pyodide side module),
-# wasm32-freestanding, wasm64-freestanding (the threaded engine).
+# Targets: those of native/build/platforms.py, wasm32-wasi (a Pyodide side module), wasm32-freestanding and
+# wasm64-freestanding (the threaded engine).
 set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES GEMEL_ZIG GEMEL_ZIG_TARGET)
 if(NOT GEMEL_ZIG OR NOT GEMEL_ZIG_TARGET)
     message(FATAL_ERROR "zig.cmake needs -DGEMEL_ZIG=<path of zig> and -DGEMEL_ZIG_TARGET=<target>")

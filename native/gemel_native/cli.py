@@ -106,6 +106,9 @@ class Group(TyperGroup):
             told = one_dash(error, sys.argv[1:] if args is None else args)
             say_error(f"{told or message_of(error) + hint_at(error)} (see {where} --help)")
             code = 2
+        except gemel.GemelError as error:   # of --version, which is read before a command is run
+            say_error(error)
+            code = 1
         if standalone_mode:
             sys.exit(code)
         return code

@@ -96,12 +96,12 @@ def pack_python(files: dict[str, bytes]) -> dict[str, bytes]:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as inner:
         for name in packed:
-            inner.writestr(_entry(name, zipfile.ZIP_STORED), files[name])
+            inner.writestr(entry(name, zipfile.ZIP_STORED), files[name])
     kept = {name: data for name, data in files.items() if name not in packed}
     return {**kept, f"{CORE}python.xz": compressed(stream.getvalue())}
 
 
-def _entry(name: str, compression: int) -> zipfile.ZipInfo:
+def entry(name: str, compression: int) -> zipfile.ZipInfo:
     """Return an entry of an archive with nothing of the clock or the umask."""
     entry = zipfile.ZipInfo(name, MOMENT)
     entry.compress_type = compression
@@ -124,4 +124,4 @@ def rewrite(wheel: Path) -> None:
     kept[record] = lines.getvalue().encode()
     with zipfile.ZipFile(wheel, "w") as new:
         for name, data in kept.items():
-            new.writestr(_entry(name, zipfile.ZIP_DEFLATED), data, compresslevel=9)
+            new.writestr(entry(name, zipfile.ZIP_DEFLATED), data, compresslevel=9)

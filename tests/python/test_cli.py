@@ -448,6 +448,9 @@ def test_doctor_reports_what_is_broken_and_does_not_fail(tmp_path: Path, monkeyp
     env = environment(GEMEL_LIBRARY=str(tmp_path / "none.so"))
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     assert "none.so" in json.loads(done.stdout)["missing"][0]["effect"]
+    done = subprocess.run([*PROGRAM, "--version"], env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "none.so" in done.stderr
     monkeypatch.setenv("GEMEL_ISA", "sse9")
     assert any("sse9" in one["effect"] for one in gemel_("doctor", "--json").json["missing"])
 

@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.cross, pytest.mark.slow]
 LIBRARIES = {
     "aarch64-linux-musl": "libgemel.so",
     "x86_64-windows-gnu": "gemel.dll",
-    "aarch64-macos": "libgemel.dylib",
-    "x86_64-macos": "libgemel.dylib",
+    "aarch64-macos.11.0": "libgemel.dylib",
+    "x86_64-macos.11.0": "libgemel.dylib",
     "wasm32-wasi": "libgemel.so",
 }
 

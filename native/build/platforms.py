@@ -1,0 +1,48 @@
+"""The platforms that have a wheel: what zig calls each, and what pip does."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Platform:
+    """One wheel.
+
+    Attributes:
+        target: zig's name, with the oldest version of the system that is supported
+        host: Python's name, as sysconfig.get_platform() returns it there
+        tags: of the wheel
+        library: the file name of the core
+    """
+
+    target: str
+    host: str
+    tags: tuple[str, ...]
+    library: str
+
+    @property
+    def machine(self) -> str:
+        """x86_64 or aarch64."""
+        return self.target.partition("-")[0]
+
+    @property
+    def tag(self) -> str:
+        """The last part of the wheel's file name."""
+        return ".".join(self.tags)
+
+
+def _linux(machine: str) -> dict[str, Platform]:
+    manylinux = (f"manylinux2014_{machine}", f"manylinux_2_17_{machine}")
+    host = f"linux-{machine}"
+    return {
+        host: Platform(f"{machine}-linux-gnu.2.17", host, manylinux, "libgemel.so"),
+        f"musl-{machine}": Platform(f"{machine}-linux-musl", host, (f"musllinux_1_2_{machine}",), "libgemel.so"),
+    }
+
+
+PLATFORMS = {
+    **_linux("x86_64"), **_linux("aarch64"),
+    "windows-x64": Platform("x86_64-windows-gnu", "win-amd64", ("win_amd64",), "gemel.dll"),
+    "windows-arm64": Platform("aarch64-windows-gnu", "win-arm64", ("win_arm64",), "gemel.dll"),
+    "macos-x86_64": Platform("x86_64-macos.11.0", "macosx-11.0-x86_64", ("macosx_11_0_x86_64",), "libgemel.dylib"),
+    "macos-arm64": Platform("aarch64-macos.11.0", "macosx-11.0-arm64", ("macosx_11_0_arm64",), "libgemel.dylib"),
+}   # fmt: skip

@@ -1,0 +1,99 @@
+"""Wheels of other platforms, put together here: what they have, equal bytes, and an audit that finds what is wrong."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import building
+import pytest
+import wheels
+from audit import faults
+from platforms import PLATFORMS
+
+pytestmark = [pytest.mark.cross, pytest.mark.slow]
+
+COMPILED = ("musl-aarch64", "windows-x64", "macos-x86_64", "macos-arm64")   # whose cores test_cross.py compiles, too
+Files = dict[str, bytes]
+CORE = "gemel/_core/libgemel.so"
+ABOUT = "gemel-0.1.0.dist-info/"
+
+
+@pytest.fixture(scope="module")
+def python() -> Files:
+    return wheels.python_files()
+
+
+def core(name: str) -> Path:
+    folder = building.cross(PLATFORMS[name].target)
+    building.build(folder, "gemel")
+    return folder / PLATFORMS[name].library
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_a_platforms_wheel_has_no_fault_and_equal_bytes_again(name: str, python: Files, tmp_path: Path) -> None:
+    wheel = wheels.assemble(python, core(name), PLATFORMS[name], tmp_path)
+    again = wheels.assemble(dict(reversed(python.items())), core(name), PLATFORMS[name], tmp_path / "again")
+    assert faults(wheel, PLATFORMS[name]) == []
+    assert (again.name, again.read_bytes()) == (wheel.name, wheel.read_bytes())
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert {"gemel/__init__.py", "gemel_native/cli.py", "gemel/_core/include/gemel.h"} <= set(names)
+    assert not any(name.startswith("gemel_web/static/pyodide") for name in names)
+
+
+def changed(wheel: Path, change: Callable[[Files], Files]) -> Path:
+    """Write a wheel beside another one, with other files."""
+    with zipfile.ZipFile(wheel) as old:
+        files = change({name: old.read(name) for name in old.namelist()})
+    made = wheel.parent / "changed" / wheel.name
+    made.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(made, "w") as new:
+        for name, data in files.items():
+            new.writestr(name, data)
+    return made
+
+
+def without(*names: str) -> Callable[[Files], Files]:
+    return lambda files: {name: data for name, data in files.items() if name not in names}
+
+
+@pytest.mark.parametrize(("change", "fault"), [
+    (without(CORE), f"it has no core: {CORE}"),
+    (without(f"{ABOUT}licenses/LICENSE"), "it has no licence: .dist-info/licenses/LICENSE"),
+    (without("gemel/py.typed"), "gemel/py.typed is in RECORD alone"),
+    (without(f"{ABOUT}RECORD"), "it has no RECORD"),
+    (lambda files: files | {"gemel/more.py": b""}, "gemel/more.py is not in RECORD"),
+    (lambda files: files | {"gemel/py.typed": b"1"}, "RECORD has another hash or size of gemel/py.typed"),
+    (lambda files: files | {"gemel/_core/other.so": b""}, "gemel/_core/other.so is a binary beside the core"),
+    (lambda files: files | {CORE: files[CORE] + b"/home/someone/gemel/core_c"},
+     f"{CORE} has a path of the machine that built it: /home/someone"),
+    (lambda files: files | {f"{ABOUT}WHEEL": files[f"{ABOUT}WHEEL"].replace(b"musllinux_1_2", b"manylinux_2_17")},
+     "WHEEL has the tags py3-none-manylinux_2_17_aarch64 instead of py3-none-musllinux_1_2_aarch64"),
+    (lambda files: files | {CORE: b"no library"}, "the core is no library for linux-musl"),
+])  # fmt: skip
+def test_the_audit_names(change: Callable[[Files], Files], fault: str, python: Files, tmp_path: Path) -> None:
+    platform = PLATFORMS["musl-aarch64"]
+    wheel = wheels.assemble(python, core("musl-aarch64"), platform, tmp_path)
+    assert fault in faults(changed(wheel, change), platform)
+
+
+def test_the_audit_names_what_a_core_of_another_platform_needs(python: Files, tmp_path: Path) -> None:
+    here = building.native("plain")
+    building.build(here, "gemel")
+    library = here / "libgemel.so"
+    if not library.exists():
+        building.lacking("this is not Linux")
+    linux, windows = PLATFORMS["linux-aarch64"], PLATFORMS["windows-x64"]
+    found = faults(wheels.assemble(python, library, linux, tmp_path), linux)
+    assert any(one.endswith("not for aarch64") for one in found), found
+    assert any("the tag promises glibc 2.17" in one for one in found), found   # a newer system compiled it
+    found = faults(wheels.assemble(python, library, windows, tmp_path), windows)
+    assert "the core is no library for windows-gnu" in found
+
+
+def test_the_audit_names_a_file_name_with_other_tags(python: Files, tmp_path: Path) -> None:
+    wheel = wheels.assemble(python, core("macos-arm64"), PLATFORMS["macos-arm64"], tmp_path)
+    renamed = wheel.rename(wheel.with_name(wheel.name.replace("11_0", "12_0")))
+    assert faults(renamed, PLATFORMS["macos-arm64"]) == [
+        "its file name does not end with -py3-none-macosx_11_0_arm64.whl"
+    ]
