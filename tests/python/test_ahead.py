@@ -33,7 +33,12 @@ MODELS: dict[str, dict[str, object]] = {
     "states and halves": {"arch": "nemotron_h", "n_layer": 4},
     "gated delta nets": {"arch": "qwen35", "n_layer": 3},
     "values of layer 0": {"arch": "rwkv7", "n_layer": 4},
-}
+    **{
+        arch: {"arch": arch, "n_layer": 4} for arch in (
+            "qwen35moe", "qwen3next", "lfm2moe", "mamba", "mamba2", "granitehybrid", "falcon-h1", "arwkv7",
+        )
+    },
+}   # fmt: skip
 
 
 class Arrival:
