@@ -1,16 +1,24 @@
-"""What must be true of a wheel before it is published: faults() finds what is not."""
+"""What must be true of a wheel before it is published: faults() finds what is not.
+
+    python native/build/audit.py PLATFORM WHEEL
+
+Prints a line for each fault, and fails if there is one.
+"""
+
+from __future__ import annotations
 
 import base64
 import csv
 import hashlib
 import io
 import re
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import lief
-from platforms import Platform
+from platforms import PLATFORMS, Platform
 
 SIZE_MAX = 2_000_000
 CORE = "gemel/_core/"
@@ -28,10 +36,7 @@ EXPORTED = {   # by linkers
     "_init", "_fini", "DllMainCRTStartup", "_DllMainCRTStartup", "__dso_handle", "_dso_handle", "_mh_dylib_header",
     "mh_dylib_header",
 }   # fmt: skip
-MACHINES = {
-    "x86_64": (lief.ELF.ARCH.X86_64, lief.PE.Header.MACHINE_TYPES.AMD64, lief.MachO.Header.CPU_TYPE.X86_64),
-    "aarch64": (lief.ELF.ARCH.AARCH64, lief.PE.Header.MACHINE_TYPES.ARM64, lief.MachO.Header.CPU_TYPE.ARM64),
-}
+MACHINES = {"x86_64": {"X86_64", "AMD64"}, "aarch64": {"AARCH64", "ARM64"}}   # as ELF, PE and Mach-O call them
 
 lief.logging.disable()   # faults() says what is wrong
 
@@ -94,14 +99,14 @@ def _of_core(data: bytes, platform: Platform) -> Iterator[str]:
     binary = lief.parse(data)
     system = next(name for name in LIBRARIES if f"-{name}" in platform.target)
     if isinstance(binary, lief.ELF.Binary) and system.startswith("linux"):
-        machine: object = binary.header.machine_type
+        machine = binary.header.machine_type.name
         needed = [text(one) for one in binary.libraries]
         yield from _of_elf(binary, platform)
     elif isinstance(binary, lief.PE.Binary) and system.startswith("windows"):
-        machine = binary.header.machine
+        machine = binary.header.machine.name
         needed = [text(one.name).lower() for one in binary.imports]
     elif isinstance(binary, lief.MachO.Binary) and system == "macos":
-        machine = binary.header.cpu_type
+        machine = binary.header.cpu_type.name
         needed = [text(one.name) for one in binary.libraries if one.command != lief.MachO.LoadCommand.TYPE.ID_DYLIB]
         yield from _of_macho(binary, platform)
     else:
@@ -144,3 +149,9 @@ def _of_macho(binary: lief.MachO.Binary, platform: Platform) -> Iterator[str]:
         yield f"the core is for macOS {oldest} and later, not for {platform.target}"
     if platform.machine == "aarch64" and not binary.has_code_signature:
         yield "the core has no signature: arm64's macOS loads none without one"
+
+
+if __name__ == "__main__":
+    found = faults(Path(sys.argv[2]), PLATFORMS[sys.argv[1]])
+    print(*found, sep="\n", end="\n" * bool(found))
+    sys.exit(bool(found))

@@ -17,7 +17,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "pyodide_pkg" / "build"))
 
 import zig_build
-from audit import faults
 from backend import entry, record_line
 from platforms import PLATFORMS, Platform
 from pyodide_wheel import UNWANTED
@@ -72,6 +71,8 @@ def assemble(python: dict[str, bytes], core: Path, platform: Platform, out: Path
 
 def build(name: str, python: dict[str, bytes], out: Path) -> Path:
     """Build the wheel of one platform into `out` and return its path. BuildError: it is not as it must be."""
+    from audit import faults  # here: lief takes long to import, and complains at the end of some programs
+
     platform = PLATFORMS[name]
     wheel = assemble(python, library(name), platform, zig_build.ROOT / "build" / "wheels" / "made")
     if found := faults(wheel, platform):
