@@ -19,7 +19,7 @@ ABOUT = "gemel-0.1.0.dist-info/"
 
 
 def faults(wheel: Path, name: str) -> list[str]:
-    """Return what the audit prints, in a process of its own: lief complains at the end of some."""
+    """Return what the audit prints, in a separate process: lief complains at the end of some."""
     done = building.execute([sys.executable, building.ROOT / "native" / "build" / "audit.py", name, wheel])
     assert (done.returncode == 0) == (done.stdout == ""), done.stdout
     return done.stdout.splitlines()
