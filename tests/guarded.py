@@ -21,7 +21,7 @@ SMALL = 4096   # bytes: Python itself takes larger objects from the C library
 class Allocated:
     """Zeroed memory, freed with the object."""
 
-    def __init__(self, size: int, c: Any) -> None:  # noqa: ANN401
+    def __init__(self, size: int, c: ctypes.CDLL) -> None:
         self.address: int = c.calloc(1, size)
         self._free: Callable[[ctypes.c_void_p], None] = c.free
 

@@ -6,6 +6,7 @@ stops a worker's computation.
 from __future__ import annotations
 
 import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .core.errors import LibraryError
@@ -173,7 +174,7 @@ def cancel_flag(of: CoreSession | Generation) -> Any:  # noqa: ANN401
         return library.int_at(library.call("gemel_engine_flag", address))
 
 
-def _kept_code() -> Any:  # noqa: ANN401
+def _kept_code() -> ModuleType:
     if not _in_tab():
         raise LibraryError("this is not a browser: Python keeps what it compiles in __pycache__")
     from .tab import kept_code

@@ -85,7 +85,8 @@ static int is_wide(const weight *w, const acts *a) {
 static void wide_tokens(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld) {
 #if WIDE_T > 0
     const size_t block_size = w->panel_size / (size_t)(w->n_in / 32);
-    wide_piece c = {.nb = w->n_in / 32};
+    wide_piece c;   // not cleared: wide_take writes what is read
+    c.nb = w->n_in / 32;
     for (int i = p0 * V; i < p1 * V; i += WIDE_G)   // vectors
         for (c.b = 0; c.b < c.nb; c.b += c.n) {
             c.n = c.nb - c.b < WIDE_BLOCKS ? c.nb - c.b : WIDE_BLOCKS;

@@ -17,7 +17,7 @@ class lazy(Generic[T]):   # noqa: N801   # a decorator
     def __init__(self, make: Callable[[Any], T]) -> None:
         self.make, self.name, self.__doc__ = make, make.__name__, make.__doc__
 
-    def __get__(self, instance: Any, owner: type | None = None) -> T:  # noqa: ANN401
+    def __get__(self, instance: object, owner: type | None = None) -> T:
         """Compute it; from then on the instance has it."""
         found = instance.__dict__[self.name] = self.make(instance)
         return found
