@@ -15,6 +15,7 @@ TABLE = re.compile(r"((tables?|grids?|vectors)\.(c|h|py)|/abi\.py|\.def)$")
 LINES_MAX = 600
 # Spelled in parts, so that this file passes its own test.
 REGISTRIES = re.compile(r"(pypi|python" + r"hosted|npm" + r"js|deb" + r"ian)\.(org|com)")
+WAITS = re.compile(r"\bXMLHttpRequest\b|\bAtomics\.wait\b")
 UNFINISHED = re.compile(r"\b(TO" + "DO|FIX" + "ME|X" + r"XX)\b")
 BITS = re.compile(
     r"_fn?m(add|sub)(sub|add)?_|\bvfm[as]q?_|\bvml[as]q?_(laneq?_|n_)?f|relaxed_n?madd|_mm\d*_r(cp|sqrt)|\bvr(ecp|sqrt)eq?_"
@@ -51,6 +52,13 @@ def test_lines_of_code_end_before_column_120() -> None:
         if len(line) > 120
     ]
     assert long == []
+
+
+def test_no_script_of_the_page_waits_without_using_the_processor() -> None:
+    """tests/browser/test_demo_quality.py measures its tasks by their CPU time, which would not show that."""
+    scripts = texts("web/gemel_web/static", suffixes={".js"})
+    assert len(scripts) > 50
+    assert [name for name, text in scripts if WAITS.search(text)] == []
 
 
 def test_no_file_names_a_package_registry() -> None:
