@@ -19,6 +19,9 @@ TOUCH = """
 const plain = matchMedia;
 window.matchMedia = (query) => query.includes("coarse") ? { matches: true, addEventListener() {} } : plain(query);
 """
+TYPED = """
+addEventListener("DOMContentLoaded", () => (document.querySelector("#question").value = "What is a tide?"));
+"""
 HEARD = """
 window.heard = [];
 addEventListener("DOMContentLoaded", () => {
@@ -58,6 +61,21 @@ def test_help_opens_by_its_key_where_nobody_types(visit: Open) -> None:
     page.get_by_role("button", name="Help", exact=True).click()
     page.get_by_role("dialog", name="Help").get_by_role("button", name="Close").click()
     assert page.locator("dialog[open]").count() == 0
+
+
+def test_what_is_typed_while_the_page_starts_is_there_when_it_can_be_sent(visit: Open) -> None:
+    one = visit(init=TYPED)
+    field = one.page.locator("#question")
+    assert field.input_value() == "What is a tide?"
+    one.open()   # the draft, and what is typed again
+    assert field.input_value() == "What is a tide?\nWhat is a tide?"
+    one.choose("Native server")
+    field.press("Enter")
+    one.answered()
+    assert field.input_value() == ""
+    one.open()
+    one.page.locator(".turn").wait_for()
+    assert field.input_value() == "What is a tide?"
 
 
 def test_the_page_can_be_installed(visit: Open) -> None:

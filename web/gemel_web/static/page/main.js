@@ -116,6 +116,13 @@ function type(text) {
     counter.typed(text);
 }
 
+/** Put the conversation's draft into the message field, before what was typed while the page started. */
+function start() {
+    const typed = question.value;
+    type([draftOf(kept.id), typed].filter(Boolean).join("\n"));
+    if (typed) keep();
+}
+
 /** Keep what is typed, for a reload. */
 function keep() {
     if (!kept.isPrivate) keepDraft(kept.id, question.value);
@@ -143,7 +150,8 @@ async function open(id, how) {
         talk.note(`The conversation could not be opened: ${error.message}.`);
         return;
     }
-    type(draftOf(kept.id));
+    if (how?.isStart) start();
+    else type(draftOf(kept.id));
 }
 
 /** Make the tab ready for a question. */
@@ -371,7 +379,7 @@ async function begin() {
     hosts.addEventListener("back", () => talk.note("The native server is back."));
     hosts.addEventListener("chosen", ({ detail }) => settings.set("host", detail));
     hosts.show();
-    if (kept.before === null) type(draftOf(kept.id));
+    if (kept.before === null) start();
     else await open(kept.before, { isStart: true });
     show();
     document.documentElement.dataset.ready = "";
