@@ -34,7 +34,7 @@ from . import (
 )
 from .options import UsageError
 from .output import say, say_error, show_log
-from .serving import demo, remote, serve
+from .serving import demo, keys_cmd, remote, serve
 from .streams import StdoutError, prepare_streams, silence
 
 INTERRUPTED = 130
@@ -179,6 +179,7 @@ for command in (
 ):
     epilog = pull.SHORT_NAMES if command is pull.pull else None
     app.command(no_args_is_help=False, epilog=epilog)(command)
+app.add_typer(keys_cmd.keys)
 app.command("list")(models_cmd.list_models)
 app.command("rm", no_args_is_help=False)(models_cmd.remove)
 app.command("stop", no_args_is_help=False)(remote.stop)

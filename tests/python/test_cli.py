@@ -588,8 +588,10 @@ def test_manual_knows_the_options_and_no_others() -> None:
     command: Any = typer.main.get_command(cli.app)
     known = {"--help", "--peer-python"}
     sampling: set[str] = set()
-    for name in COMMANDS:
-        for one in command.get_command(None, name).params:
+    found = [command.get_command(None, name) for name in COMMANDS]
+    found += command.get_command(None, "keys").commands.values()
+    for each in found:
+        for one in each.params:
             is_sampling = getattr(one, "rich_help_panel", None) == options.SAMPLING
             words = [*one.opts, *one.secondary_opts]
             (sampling if is_sampling else known).update(word for word in words if word.startswith("--"))

@@ -13,7 +13,9 @@ import gemel
 import gemel_web
 import pytest
 from gemel_web import models
-from gemel_web.http import addresses, body, files, guard, pages, validation
+from gemel_web.http import addresses, body, files, guard, pages, scopes, validation
+from gemel_web.keys import file as keys_file
+from gemel_web.keys import limits
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from serving import Asked, error_of
@@ -273,7 +275,7 @@ def test_an_error_says_in_words_what_a_value_must_be(
     assert shared.bad(path, **body_of(path, more))["message"].startswith(message)
 
 
-@pytest.mark.parametrize("module", [addresses, body, files, guard, pages, validation, models])
+@pytest.mark.parametrize("module", [addresses, body, files, guard, pages, validation, models, scopes, keys_file, limits])
 def test_examples_in_docstrings_hold(module: ModuleType) -> None:
     found = doctest.testmod(module)
     assert found.attempted > 0

@@ -517,6 +517,9 @@ def test_the_scheduler_runs_any_kind_of_work(model: gemel.Model) -> None:
         def stop(self) -> None:
             self.stopped = True
 
+        def n_tokens(self) -> int:
+            return 1
+
     async def main() -> None:
         scheduler = Scheduler(Limits(parallel=1, queue=1, threads=True, cache_memory=None))
         job = scheduler.submit(gemel_web.ServedModel(model), Counting())

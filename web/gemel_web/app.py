@@ -25,6 +25,7 @@ from .http.errors import ApiError, of_status
 from .http.files import Files
 from .http.guard import Guard
 from .http.pages import ConfigFile, StaticFolder, StaticRoute
+from .http.scopes import check_routes
 from .jobs.scheduler import Limits, Scheduler
 from .jobs.service import Service, json_of
 from .models import Models
@@ -92,6 +93,7 @@ def create_app(
         exception_handlers={ApiError: of_ours, HTTPException: of_router},
         lifespan=lifespan,
     )  # fmt: skip
+    check_routes(app.routes)
     app.router.redirect_slashes = False
     app.state.scheduler = scheduler
     return app

@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .access import KeySource
+
 NAME = r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?"   # of a host, as clients write it: in lower case, punycode
 NUMBERS = r"\[[0-9a-f:.]+\]"                    # IPv6
 HOST = re.compile(rf"{NAME}|{NUMBERS}")
@@ -25,7 +27,9 @@ class Config:
     """Limits, safety, and the two things that differ between equal requests: the clock and ids."""
 
     api_key: str | None = None
-    """The key that requests must send (Authorization: Bearer KEY); None: no key is needed."""
+    """The key that requests must send (Authorization: Bearer KEY); None: no key is needed. It has all scopes."""
+    keys: KeySource | None = None
+    """Further keys, each with its scopes and limits; None: there are none."""
     allowed_hosts: tuple[str, ...] | None = None
     """Host names accepted in the Host header, besides localhost and IP addresses; None: any."""
     allowed_origins: tuple[str, ...] = ()

@@ -72,6 +72,10 @@ ApiKey = Annotated[str | None, option(
     "--api-key", panel=SAFETY, metavar="KEY", default="none",
     words="Key that requests must send. Other users of this machine can see it: GEMEL_SERVE_API_KEY is safer.",
 )]
+Keys = Annotated[Path | None, option(
+    "--keys", panel=SAFETY, metavar="FILE", default="none",
+    words="A file of keys that gemel keys makes, each with its scopes and limits. Changes count at once.",
+)]
 AllowedHosts = Annotated[list[str] | None, option(
     "--allowed-host", panel=SAFETY, metavar="NAME", default="localhost, --host, any IP address",
     words="A host name that clients may use for this server; *: any. May be given repeatedly.",

@@ -42,6 +42,7 @@ def serve(
     page: options.Page = None,
     access_log: options.AccessLog = None,
     api_key: options.ApiKey = None,
+    keys: options.Keys = None,
     allowed_host: options.AllowedHosts = None,
     allowed_origin: options.AllowedOrigins = None,
     threads: ThreadsOption = None,
@@ -72,7 +73,7 @@ def serve(
 
     settings = settings_of({
         "host": host, "port": port, "parallel": parallel, "cache_memory": cache_memory, "queue": queue,
-        "access_log": access_log, "api_key": api_key,
+        "access_log": access_log, "api_key": api_key, "keys": keys,
         "allowed_hosts": tuple(allowed_host) if allowed_host else None,
         "allowed_origins": tuple(allowed_origin) if allowed_origin else None,
     })

@@ -105,8 +105,9 @@ def run(
     who = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
     are = "is" if len(names) == 1 else "are"
     say(f"{who or 'no model yet'} {are} served at {url}/v1 ({how}){and_page}; Ctrl-C stops it")
-    if settings.api_key is None and not host.startswith("127.") and host != "::1":
-        say("there is no API key: anyone who can reach this address can use the model (GEMEL_SERVE_API_KEY sets a key)")
+    if settings.api_key is None and settings.keys is None and not host.startswith("127.") and host != "::1":
+        say("there is no API key: anyone who can reach this address can use the model (GEMEL_SERVE_API_KEY or --keys "
+            "sets one)")
     if ready is not None:
         ready(f"{url}/")
     Server(config, app.state.scheduler, stop_seconds=settings.stop_seconds).run(sockets=[listening])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 import gemel
 from gemel_web import Config
 from gemel_web.config import HOST, ORIGIN
+from gemel_web.keys import file as keys_file
+from gemel_web.keys.keyring import Keyring
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
@@ -17,7 +20,7 @@ KEY = re.compile(r"[!-~]+")
 USUAL = (("http://", ":80"), ("https://", ":443"))   # default ports, which browsers leave out
 OPTIONS = {
     "host": "--host", "port": "--port", "parallel": "--parallel", "cache_memory": "--cache-memory", "queue": "--queue",
-    "api_key": "--api-key", "allowed_hosts": "--allowed-host", "allowed_origins": "--allowed-origin",
+    "api_key": "--api-key", "keys": "--keys", "allowed_hosts": "--allowed-host", "allowed_origins": "--allowed-origin",
 }  # fmt: skip
 
 
@@ -48,9 +51,19 @@ def key(given: SecretStr) -> SecretStr:
     return given
 
 
+def keys(given: Path) -> Path:
+    """Return a file of keys; raise ValueError if it is invalid."""
+    try:
+        keys_file.read(given)
+    except gemel.GemelError as error:
+        raise ValueError(f"{error} (gemel keys makes it)") from None
+    return given
+
+
 Origin = Annotated[str, AfterValidator(origin)]
 Host = Annotated[str, AfterValidator(host)]
 Key = Annotated[SecretStr, AfterValidator(key)]
+Keys = Annotated[Path, AfterValidator(keys)]
 
 
 class Settings(BaseSettings):
@@ -61,6 +74,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8090
     api_key: Key | None = None
+    keys: Keys | None = None
     allowed_hosts: tuple[Host, ...] = ()
     allowed_origins: tuple[Origin, ...] = ()
     parallel: Annotated[int, Field(ge=1, le=124)] = Config.parallel
@@ -85,6 +99,7 @@ class Settings(BaseSettings):
         own = () if self.host in ("0.0.0.0", "::", "") else (self.host,)
         return Config(
             api_key=None if self.api_key is None else self.api_key.get_secret_value(),
+            keys=None if self.keys is None else Keyring(self.keys),
             allowed_hosts=None if "*" in self.allowed_hosts else (*own, *self.allowed_hosts),
             allowed_origins=self.allowed_origins,
             parallel=self.parallel,

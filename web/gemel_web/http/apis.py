@@ -10,7 +10,9 @@ from starlette.responses import Response
 
 from .errors import ApiError, body_of, response_of
 
-OWN = ("/models", "/healthz", "/health", "/config.json")   # paths that are no client's API, with OpenAI's errors
+OWN = (   # paths that are no client's API, with OpenAI's errors
+    "/models", "/manage", "/metrics", "/dashboard", "/healthz", "/readyz", "/health", "/config.json",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

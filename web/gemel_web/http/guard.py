@@ -1,7 +1,8 @@
-"""The outermost middleware: checks host, origin and API key, adds headers, and answers errors that nothing else caught.
+"""The outermost middleware: checks host, origin, API key and scope, adds headers, answers errors that nothing caught.
 
 A refused request is refused before its body is read; then the connection is closed, so that the client stops sending.
 Of a request the log has only method and path, of an error only its type and location; once, an origin that was refused.
+What manages is logged with who did it, and its result.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
+import logging
 import re
 import time
 
@@ -16,15 +18,18 @@ from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..access import Caller
 from ..config import HOST as HOST_NAME
 from ..config import ORIGIN, Config
 from .addresses import hint_of
 from .apis import Apis
 from .body import ClientGoneError
 from .errors import ApiError, log, log_failure, of_failure
+from .scopes import scope_of
+from .visits import VISIT, Visit
 
+audit = logging.getLogger("gemel_web.audit")
 WITHOUT_V1 = ("/chat/completions", "/completions", "/embeddings")   # where clients look by mistake
-OPEN = ("/healthz", "/health", "/config.json")    # need no key
 HOST = "Gemel-Host"                    # the header that says where the app runs
 PIECE = 1 << 16                        # bytes that a client must take within Config.write_seconds
 ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
@@ -34,6 +39,9 @@ OF_API = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 MOST_REFUSED = 20      # origins that the log names
+LIMITS = ", ".join(
+    f"x-ratelimit-{what}-{of}" for of in ("requests", "tokens") for what in ("limit", "remaining", "reset")
+)
 EXPOSED = f"{HOST}, Retry-After, Content-Range, ETag"   # headers that pages may read
 OF_STATIC = {
     "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED,
@@ -44,6 +52,10 @@ PREFLIGHT = {
     "Access-Control-Allow-Headers": "*, Authorization",
     "Access-Control-Max-Age": "600",
 }
+
+
+NOBODY = Caller("")         # where no key is needed
+OWNER = Caller("api-key")   # who has --api-key: all scopes, no limits
 
 
 class Guard:
@@ -81,6 +93,7 @@ class Exchange:
         self._body_read = not ("transfer-encoding" in self._headers or self._headers.get("content-length", "0") != "0")
         self._status = 0
         self._refused = refused
+        self._visit = Visit(NOBODY)
 
     async def go(self) -> None:
         """Pass the request on or refuse it; it always gets a response, unless the client has left."""
@@ -97,12 +110,14 @@ class Exchange:
                 return
             if self._is_api:
                 self._check_key()
+            VISIT.set(self._visit)
             await self._app(self._scope, self._received, self._sent)
         except ClientGoneError:
             return
         except Exception as error:
             await self._fail(error)
         finally:
+            self._audit()
             if self._config.access_log:
                 path = self._scope["path"][:200].encode("unicode_escape").decode()
                 seconds = time.monotonic() - start
@@ -151,11 +166,36 @@ class Exchange:
         return origin in self._config.allowed_origins or "*" in self._config.allowed_origins
 
     def _check_key(self) -> None:
-        if self._path not in OPEN and not has_key(self._headers, self._config.api_key):
+        scope = scope_of(self._path)
+        if scope is None:
+            return
+        caller = caller_of(self._headers, self._config)
+        if caller is None:
             raise ApiError(
                 401, "missing or invalid API key: send the header Authorization: Bearer KEY, or X-Api-Key: KEY",
                 code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"},
             )
+        self._visit.caller, self._visit.why_not = caller, self._why_not()
+        self._visit.require(scope, f"{self._scope['method']} {self._path}" if scope == "manage" else "")
+        if caller.allowance is not None:
+            caller.allowance.admit()
+
+    def _why_not(self) -> str:
+        """Return why the request may not manage, whatever its key is; "": it may."""
+        origin = self._headers.get("origin")
+        if origin is not None and not self._is_own(origin):
+            return "pages of other origins may not manage the server, not even allowed ones"
+        client = self._scope.get("client")   # None: a tab, or a socket of this machine
+        if self._visit.caller is NOBODY and client is not None and not is_loopback(client[0]):
+            return "without a key, only this machine may manage the server: start it with --keys or --api-key"
+        return ""
+
+    def _audit(self) -> None:
+        """Log what the request managed, or tried to: who, what, result."""
+        visit = self._visit
+        if visit.acts:
+            who = visit.caller.name or f"no key, {(self._scope.get('client') or ('here',))[0]}"
+            audit.info("audit: %s: %s: %s", who, ", ".join(visit.acts), visit.result or self._status or "gone")
 
     def _is_preflight(self) -> bool:
         asked = "access-control-request-method" in self._headers
@@ -203,13 +243,16 @@ class Exchange:
             headers.setdefault(name, value)
         if self._config.where is not None:
             headers[HOST] = self._config.where
+        if self._visit.caller.allowance is not None:
+            headers.update(self._visit.caller.allowance.headers())
         origin = self._headers.get("origin")
         if self._is_api and self._config.allowed_origins:
             headers.add_vary_header("Origin")
             if origin is not None and self._is_allowed(origin):
                 headers["Access-Control-Allow-Origin"] = origin
                 headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-                headers["Access-Control-Expose-Headers"] = EXPOSED
+                exposed = EXPOSED if self._visit.caller.allowance is None else f"{EXPOSED}, {LIMITS}"
+                headers["Access-Control-Expose-Headers"] = exposed
         if not self._body_read:
             headers["Connection"] = "close"
         return headers.raw
@@ -223,14 +266,19 @@ def tidy(scope: Scope, apis: Apis) -> Scope:
     return tidied if path != scope["path"] and apis.has(get_route_path(tidied)) else scope
 
 
-def has_key(headers: Headers, key: str | None) -> bool:
-    """Tell whether a request has the key, or none is needed."""
-    if key is None:
-        return True
+def caller_of(headers: Headers, config: Config) -> Caller | None:
+    """Return who sends a request; None: a key is needed, and it has none that is valid."""
+    if config.api_key is None and config.keys is None:
+        return NOBODY
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
     given = [bearer.strip() if scheme.lower() == "bearer" else "", headers.get("x-api-key", "").strip()]
-    # latin-1: the bytes as they arrived
-    return any(hmac.compare_digest(one.encode("latin-1"), key.encode()) for one in given)
+    for one in given:
+        raw = one.encode("latin-1")   # the bytes as they arrived
+        if config.api_key is not None and hmac.compare_digest(raw, config.api_key.encode()):
+            return OWNER
+        if raw and config.keys is not None and (found := config.keys.find(raw)) is not None:
+            return found
+    return None
 
 
 def allowing(option: str, value: str, names: re.Pattern[str]) -> str:
@@ -259,3 +307,17 @@ def is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a client is on this machine.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("::ffff:127.0.0.1"), is_loopback("192.168.7.7")
+    (True, True, True, False)
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

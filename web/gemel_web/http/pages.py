@@ -29,7 +29,7 @@ from ..registry import Registry
 from .apis import Apis
 from .errors import ApiError
 from .files import file_response
-from .guard import has_key
+from .guard import caller_of
 from .packed import open_packed, takes_gzip
 
 INDEX = "index.html"
@@ -158,9 +158,11 @@ class ConfigFile:
 
     async def get(self, request: Request) -> Response:
         """GET /config.json: says that the server answers the API, and lists the models if the request has the key."""
-        known = has_key(Headers(scope=request.scope), self._config.api_key)
+        caller = caller_of(Headers(scope=request.scope), self._config)
+        known = caller is not None and "use" in caller.scopes
         models = [page_model(alias, files) for alias, files in self._models.files().items()] if known else []
-        config = PageConfig(native=True, key=self._config.api_key is not None, models=models)
+        needed = self._config.api_key is not None or self._config.keys is not None
+        config = PageConfig(native=True, key=needed, models=models)
         return Response(msgspec.json.encode(config), media_type="application/json")
 
 

@@ -98,6 +98,11 @@ class AnswerText:
         """Stop it."""
         self._generation.close()
 
+    @property
+    def n_tokens(self) -> int:
+        """How many tokens it has by now."""
+        return len(self._generation.ids)
+
     def events(self) -> Iterator[Event]:
         """Yield what the last pass made ready."""
         if self._echoed or self._prompt_tokens:

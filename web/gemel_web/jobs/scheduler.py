@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import gemel
 from gemel import KvType, Pace
 
+from ..access import Allowance
 from ..http.errors import ApiError
 from ..models import ServedModel
 from .events import Began, Event, Steps
@@ -58,6 +59,7 @@ class Job:
         self.ended = False
         self.began = time.monotonic()
         self.timer: asyncio.TimerHandle | None = None   # of `expire`
+        self.allowance: Allowance | None = None   # of the key that it is for
         self._why: Exception = gemel.CancelledError("the request was stopped")
         self._steps: Steps = work.steps(slot)
         self._items: asyncio.Queue[Item] = asyncio.Queue()
@@ -85,6 +87,12 @@ class Job:
     def stop(self) -> None:
         """Stop the work before the next pass. Does nothing once it has ended."""
         self.work.stop()
+
+    def charge(self) -> None:
+        """Count its tokens against its key, once: the response has ended."""
+        allowance, self.allowance = self.allowance, None
+        if allowance is not None:
+            allowance.charge(self.work.n_tokens())
 
     def expire(self, seconds: float) -> None:
         """Stop it, because it took too long."""

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from ..config import Config
 from ..http.connection import EventStream, while_connected
 from ..http.errors import ApiError, log_failure, of_failure
+from ..http.visits import visit
 from ..models import ServedModel
 from ..registry import Card, Registry
 from .events import Began, Event
@@ -101,7 +102,11 @@ class Service:
 
     def submit(self, served: ServedModel, work: Work) -> Job:
         """Queue work: see Scheduler.submit. The model stays open until `whole` or `streamed` has answered."""
+        allowance = visit().caller.allowance
+        if allowance is not None:
+            allowance.check_tokens()
         job = self._scheduler.submit(served, work)
+        job.allowance = allowance
         self.registry.take(served)
         self._uses[job] = served
         return job
@@ -109,6 +114,7 @@ class Service:
     def _leave(self, job: Job) -> None:
         """End a job whose response has ended."""
         job.stop()
+        job.charge()
         if (served := self._uses.pop(job, None)) is not None:
             self.registry.give_back(served)
 

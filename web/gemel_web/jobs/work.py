@@ -85,16 +85,24 @@ class Work(Protocol):
     def stop(self) -> None:
         """End before the next pass. Any thread may call it."""
 
+    def n_tokens(self) -> int:
+        """Return how many tokens of prompts and answers it has, as `usage` counts them. Any thread may call it."""
+
 
 class Stoppable:
     """The part of Work that is common to all."""
 
     def __init__(self) -> None:
         self.stopped = False
+        self.n_prompt = 0   # tokens of its prompts, once it has begun
 
     def stop(self) -> None:
         """End before the next pass."""
         self.stopped = True
+
+    def n_tokens(self) -> int:
+        """Return the tokens that are evaluated or made."""
+        return self.n_prompt
 
 
 class Completion(Stoppable):
@@ -104,6 +112,11 @@ class Completion(Stoppable):
         super().__init__()
         self._prompts = prompts
         self._request = request
+        self._made: tuple[AnswerText, ...] = ()
+
+    def n_tokens(self) -> int:
+        """Return the tokens of its prompts, and those of its answers so far."""
+        return self.n_prompt + sum(answer.n_tokens for answer in self._made)
 
     def steps(self, slot: ModelSlot) -> Steps:
         """Yield Began, then the Text events and Ended of each answer, as they come."""
@@ -126,6 +139,7 @@ class Completion(Stoppable):
                 if batch.closed:   # the error is not the request's
                     raise
                 raise request.refused(error) from error
+            self.n_prompt, self._made = n_prompt, tuple(answers)
             yield Began(n_prompt)
             if request.scores_prompt:
                 yield from self._scored(slot, answers, made)
@@ -183,7 +197,8 @@ class Embeddings(Stoppable):
                 prompts.append(ids)
         except gemel.GemelError as error:
             raise of_request(error, self._param) from error
-        yield Began(sum(map(len, prompts)))
+        self.n_prompt = sum(map(len, prompts))
+        yield Began(self.n_prompt)
         batch = slot.batch()   # of now: an error of others may have ended the one before
         waiting, running = deque(prompts), deque[gemel.BatchFuture[Any]]()
         n_done = 0
@@ -227,7 +242,8 @@ class Ranking(Stoppable):
                         raise
                     is_long = isinstance(error, gemel.ContextError)
                     raise of_request(error, f"documents[{i}]" if is_long else "model") from error
-            yield Began(sum(one.n_ids for one in running))
+            self.n_prompt = sum(one.n_ids for one in running)
+            yield Began(self.n_prompt)
             for i in range(len(self._documents)):
                 while not running[0].done():
                     yield None

@@ -17,6 +17,7 @@ from ..http.apis import Style
 from ..http.body import decoded
 from ..http.connection import EventStream
 from ..http.errors import invalid, of_request
+from ..http.visits import require, visit
 from ..jobs.answer import Prompt, Prompts
 from ..jobs.events import Began, Event, Vector
 from ..jobs.fim import infill
@@ -73,7 +74,9 @@ class Api:
         except gemel.ContextError as error:
             raise of_request(error, "options.num_ctx", placed) from None
         request.state.times = {"start": start, "load_s": time.perf_counter() - start}
-        self._service.registry.keep(alias, seconds_of(body.keep_alive))
+        seconds = seconds_of(body.keep_alive)   # an invalid one is an error in any case
+        if visit().may("manage"):
+            self._service.registry.keep(alias, seconds)
         return alias, served
 
     # ---- Answers -----------------------------------------------------------------------------------------------------
@@ -111,6 +114,7 @@ class Api:
         """Return the answer to a request without a prompt, which asks for a model to be loaded or unloaded."""
         registry, alias = self._service.registry, alias_of(self._service, body.model)
         if registry.unloads and seconds_of(body.keep_alive) == 0 and registry.has(alias):
+            require("manage", f"unload {alias}")
             served = registry.find(alias)
             registry.keep(alias, 0)
             reason = "unload"

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from ..http.body import decoded
 from ..http.connection import EventStream, while_connected
 from ..http.errors import ApiError, invalid, log_failure, of_failure, refused
+from ..http.visits import Visit, require, visit
 from ..jobs.sampling import sampling_of
 from ..jobs.service import Service, encode, json_of, unknown
 from ..jobs.stops import stops_of
@@ -44,6 +45,7 @@ class Changes:
         """POST /api/pull. A model that is served is there."""
         body = await decoded(request, wire.PullRequest, self._service.config, undeclared=True)
         named = _needed(body.model or body.name)
+        require("manage", f"pull {named}")
         if self._registry.has(alias_of(self._service, named)):
             return json_of(DONE) if body.stream is False else Response(encode(DONE) + b"\n", media_type=LINES)
         if self._registry.shelf is None:
@@ -59,6 +61,7 @@ class Changes:
         body = await decoded(request, wire.CreateRequest, self._service.config, undeclared=True)
         wire.check_refused(body)
         name = _needed(body.model or body.name)
+        require("manage", f"create {name} from {body.base}")
         if not body.base:
             raise invalid("from", "it is missing: name the model that this one is made of")
         made = made_of(body, self._named(body.base))
@@ -70,6 +73,7 @@ class Changes:
         body = await decoded(request, wire.CopyRequest, self._service.config, undeclared=True)
         if not body.destination:
             raise invalid("destination", "it is empty: send a name")
+        require("manage", f"copy {body.source} to {body.destination}")
         await shelf.copy(self._there(body.source), _plain(body.destination))
         return Response(status_code=200)
 
@@ -77,7 +81,9 @@ class Changes:
         """DELETE /api/delete."""
         shelf = self._shelf("delete", "gemel rm deletes files that were downloaded")
         body = await decoded(request, wire.Named, self._service.config, undeclared=True)
-        await shelf.delete(self._there(_needed(body.model or body.name)))
+        name = _needed(body.model or body.name)
+        require("manage", f"delete {name}")
+        await shelf.delete(self._there(name))
         return Response(status_code=200)
 
     async def push(self, request: Request) -> Response:
@@ -106,14 +112,15 @@ class Changes:
         if stream is False:
             await while_connected(request.receive, _done(work(lambda *_: None)))
             return json_of(DONE)
-        said = Said()
+        said, asked = Said(), visit()
+        asked.result = "stopped"   # unless it comes to its end
         task = asyncio.create_task(_done(work(said.report)))
         seconds = self._service.config.ping_seconds
 
         def stop() -> None:
             task.cancel()
 
-        return EventStream(_lines(task, said), stop=stop, ping_seconds=seconds, media=LINES, ping=b"")
+        return EventStream(_lines(task, said, asked), stop=stop, ping_seconds=seconds, media=LINES, ping=b"")
 
 
 class Said:
@@ -141,7 +148,7 @@ class Said:
         return lines
 
 
-async def _lines(task: asyncio.Task[None], said: Said) -> AsyncGenerator[bytes, None]:
+async def _lines(task: asyncio.Task[None], said: Said, asked: Visit) -> AsyncGenerator[bytes, None]:
     task.add_done_callback(lambda _: said.changed.set())
     while not task.done():
         await said.changed.wait()
@@ -154,8 +161,11 @@ async def _lines(task: asyncio.Task[None], said: Said) -> AsyncGenerator[bytes, 
         await task
     except Exception as error:
         log_failure(error)
-        yield encode(wire.error_of(of_failure(error))) + b"\n"
+        failure = of_failure(error)
+        asked.result = f"failed: {failure.code}"
+        yield encode(wire.error_of(failure)) + b"\n"
     else:
+        asked.result = "done"
         yield encode(DONE) + b"\n"
 
 
