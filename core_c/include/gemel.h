@@ -25,6 +25,7 @@
 #endif
 
 #define GEMEL_ABI 5
+#define GEMEL_BITS 1   // of docs/bits.md: a version with another number may compute other bits
 
 #ifdef __cplusplus
 extern "C" {
@@ -421,10 +422,18 @@ GEMEL_API int gemel_model_step(gemel_model *model, gemel_session *const *session
 // The bytes of an incomplete character that wait; returns their count
 GEMEL_API int gemel_session_flush(gemel_session *session, char *text, size_t capacity);
 GEMEL_API void gemel_session_cancel(gemel_session *session, int on);   // any thread; stays on until switched off
+// A session as bytes. A version of gemel with other bits, or another layout of these bytes, refuses them
+// (GEMEL_E_STATE); it can still read their ids, so that a host evaluates them again.
 GEMEL_API size_t gemel_session_save_size(gemel_session *session);
 GEMEL_API int gemel_session_save(gemel_session *session, uint8_t *data, size_t capacity);
 GEMEL_API int gemel_session_restore(gemel_session *session, const uint8_t *data, size_t size, char *err,
                                     size_t err_size);
+// 1: a session that such a version saved. 0: one that restore takes, or none
+GEMEL_API int gemel_session_saved_elsewhere(const uint8_t *data, size_t size);
+// Write the first `capacity` ids of a saved session of this one's model, cache type and at most n_ctx ids, whichever
+// version saved it; returns how many it has. -1 stands for an embedding; one that was saved elsewhere is GEMEL_E_STATE.
+GEMEL_API int gemel_session_saved_ids(const gemel_session *session, const uint8_t *data, size_t size, int32_t *ids,
+                                      size_t capacity, char *err, size_t err_size);
 
 // ---- Measuring -----------------------------------------------------------------------------------------------------
 // Where a session's time goes, as events, and what the machine could reach. GEMEL_E_UNSUPPORTED: this host has no clock

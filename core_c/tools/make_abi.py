@@ -67,12 +67,12 @@ def parse_constants(text: str) -> dict[str, int]:
 
 def render(header: str) -> str:
     """Return the whole text of abi.py."""
-    abi = re.search(r"^#define GEMEL_ABI (\d+)$", header, re.M)
-    if abi is None:
-        raise SystemExit("gemel.h: no GEMEL_ABI")
+    numbers = dict(re.findall(r"^#define GEMEL_(ABI|BITS) (\d+)\b", header, re.M))
+    if set(numbers) != {"ABI", "BITS"}:
+        raise SystemExit("gemel.h: no GEMEL_ABI, or no GEMEL_BITS")
     text = re.sub(r"//[^\n]*", "", header)
     text = re.sub(r"^#.*$", "", text, flags=re.M)
-    lines = [f"ABI = {abi[1]}", ""]
+    lines = [*(f"{name} = {number}" for name, number in numbers.items()), ""]
     lines += [f"{name} = {value}" for name, value in parse_constants(text).items()]
     lines += ["", "FUNCTIONS: dict[str, tuple[str, str]] = {"]
     lines += [f'    "{name}": ("{result}", "{codes}"),' for name, (result, codes) in parse_functions(text).items()]

@@ -221,12 +221,48 @@ static void changed_bytes_give_the_same_on_every_isa_over_f32(void) {
     kv_type = GEMEL_KV_Q8_0;
 }
 
+// Of the header: the last character of its mark, which counts layouts, and the number of the bits.
+static void what_another_version_saved_gives_its_ids(void) {
+    enum { LAYOUT_AT = 7, BITS_AT = 52 };
+    static const size_t places[] = {LAYOUT_AT, BITS_AT};
+    gemel_model *m = open_model();
+    gemel_session *s = open_session(m);
+    int32_t found[N] = {0};
+    CHECK_EQ_INT(gemel_session_eval(s, ids, 3), 3);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        state saved = saved_at(m, N);
+        CHECK_EQ_INT(gemel_session_saved_elsewhere(saved.at, saved.size), 0);
+        saved.at[places[i]]++;
+        seal(&saved);
+        CHECK_EQ_INT(gemel_session_saved_elsewhere(saved.at, saved.size), 1);
+        CHECK_EQ_INT(gemel_session_restore(s, saved.at, saved.size, err, sizeof err), GEMEL_E_STATE);
+        CHECK(strstr(err, "another version of gemel"));
+        CHECK_EQ_INT(gemel_session_saved_ids(s, saved.at, saved.size, NULL, 0, err, sizeof err), N);
+        CHECK_EQ_INT(gemel_session_saved_ids(s, saved.at, saved.size, found, N, err, sizeof err), N);
+        CHECK(!memcmp(found, ids, sizeof found));
+        const int32_t none = -1;   // an embedding
+        memcpy(saved.at + HEADER + 4, &none, 4);
+        CHECK_EQ_INT(gemel_session_saved_ids(s, saved.at, saved.size, found, N, err, sizeof err), GEMEL_E_STATE);
+        CHECK(strstr(err, "its checksum differs"));
+        seal(&saved);
+        CHECK_EQ_INT(gemel_session_saved_ids(s, saved.at, saved.size, found, N, err, sizeof err), GEMEL_E_STATE);
+        CHECK(strstr(err, "position 1 is an embedding"));
+        saved.at[LAYOUT_AT] = '3';   // before the first release
+        CHECK_EQ_INT(gemel_session_saved_elsewhere(saved.at, saved.size), 0);
+        CHECK_EQ_INT(gemel_session_saved_ids(s, saved.at, HEADER - 1, found, N, err, sizeof err), GEMEL_E_STATE);
+        free(saved.at);
+    }
+    CHECK_EQ_INT(gemel_session_n_past(s), 3);
+    close_both(s, m);
+}
+
 int main(int argc, char **argv) {
     static const check table[] = {
         CHECK_ENTRY(what_no_q8_cache_holds_is_refused_by_name),
         CHECK_ENTRY(what_no_f16_cache_holds_is_refused_by_name),
         CHECK_ENTRY(logits_and_headers_that_no_session_has_are_refused),
         CHECK_ENTRY(bytes_behind_the_last_position_are_not_restored),
+        CHECK_ENTRY(what_another_version_saved_gives_its_ids),
         CHECK_ENTRY(changed_bytes_give_the_same_on_every_isa),
         CHECK_ENTRY(changed_bytes_give_the_same_on_every_isa_over_f16),
         CHECK_ENTRY(changed_bytes_give_the_same_on_every_isa_over_f32),

@@ -89,6 +89,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (code < 0) {
         CHECK((code == GEMEL_E_STATE || code == GEMEL_E_CONTEXT) && err[0]);
         CHECK(gemel_session_n_past(s) == 3 && has_logits(s, before));
+        int32_t found[N_CTX];
+        int n = gemel_session_saved_ids(s, state.at, state.size, found, N_CTX, err, sizeof err);
+        for (int i = 0; i < n; i++) CHECK(found[i] >= -1 && found[i] < N_VOCAB);
     } else {
         code = go_on(&state, 0, wanted);
         for (int isa = 1; isa < gemel_isa_count(); isa++) {

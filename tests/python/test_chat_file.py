@@ -167,7 +167,7 @@ def test_other_bytes_and_files_say_what_they_are_not(saved: tuple[gemel.Model, b
 def test_another_number_of_tokens_is_damage(saved: tuple[gemel.Model, bytes], byte: int) -> None:
     model, state = saved
     damaged = bytearray(state)
-    damaged[state.index(b"gemelkv3") + 24 + byte] ^= 1   # n_past
+    damaged[state.index(b"gemelkv4") + 24 + byte] ^= 1   # n_past
     with pytest.raises(gemel.StateError):
         model.resume_chat(damaged)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from collections.abc import Iterator
 
 import gemel
@@ -34,7 +35,9 @@ def outcome(model: gemel.Model, kv_type: KvType, state: bytearray) -> str | byte
     """Say what comes of restoring and going on: an error's name, or the logits' bytes."""
     with model.session(kv_type=kv_type) as session:
         try:
-            session.restore(state)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", gemel.StateWarning)   # the mark of its layout or bits was changed
+                session.restore(state)
         except gemel.GemelError as error:
             assert session.n_past == 0
             session.sync(MORE)   # still usable
@@ -72,6 +75,34 @@ def test_what_no_session_writes_is_a_state_error_that_says_so(saved: Saved) -> N
     changed[start : start + 2] = b"\x80\x7c"
     why = "a code is -128" if kv_type == "q8_0" else "a number is Inf or NaN"
     assert f"layer 0, head 0, positions 0 to 63: {why}" in str(outcome(model, kv_type, sealed(changed)))
+
+
+@pytest.mark.parametrize("at", [7, 52], ids=["another layout", "other bits"])
+def test_the_ids_of_a_session_that_another_version_saved_are_evaluated_again(saved: Saved, at: int) -> None:
+    model, kv_type, state = saved
+    changed = bytearray(state)
+    changed[at] += 1
+    with model.session(kv_type=kv_type) as session, model.session(kv_type=kv_type) as fresh:
+        fresh.append(IDS)
+        with pytest.warns(gemel.StateWarning, match="its 70 tokens are evaluated again"):
+            session.restore(sealed(changed))
+        assert session.ids == IDS
+        assert bits(session) == bits(fresh)
+        changed[64] ^= 1
+        with pytest.raises(gemel.StateError, match="damaged: its checksum differs"):
+            session.restore(changed)
+        assert session.ids == IDS
+
+
+def test_an_empty_session_that_another_version_saved_is_empty(saved: Saved) -> None:
+    model, kv_type, _ = saved
+    with model.session(kv_type=kv_type) as session:
+        state = bytearray(session.save())
+        state[52] += 1
+        session.append([1, 2])
+        with pytest.warns(gemel.StateWarning, match="its 0 tokens"):
+            session.restore(sealed(state))
+        assert session.ids == []
 
 
 # ---- Cutting back after restoring -----------------------------------------------------------------------------------

@@ -1,23 +1,25 @@
 // A session as bytes and back: header, ids, the KV cache up to n_past, the state of recurrent layers, the logits.
 // Little endian; the same bytes on every machine, since the values are. A checksum detects damage, a fingerprint
-// another model.
+// another model. Every version of gemel reads the ids of a session that any other saved: the header's fields up to the
+// carry, the checksum and the ids stay where they are in every layout.
 #include <float.h>
 #include <string.h>
 #include "../memory.h"
 #include "session.h"
 
 typedef struct state_header {
-    char magic[8];          // "gemelkv3"
+    char magic[8];          // "gemelkv4"
     uint64_t fingerprint;   // of the model file's header, overrides and RoPE table
     uint64_t checksum;      // FNV-1a of all that follows this struct, 8 bytes at a time
     int32_t n_past, has_logits, n_layer, n_head_kv, dim, n_vocab;
-    int32_t kv_type, n_carry;
-    char carry[4];
+    int32_t kv_type, bits;   // GEMEL_BITS of the version that saved it
+    char carry[3];
+    uint8_t n_carry;
     int32_t state_at;   // ids after which the state is; 0: there is none
 } state_header;
 _Static_assert(sizeof(state_header) == 64, "the saved layout has no padding");
 
-static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 'k', 'v', '3'};   // the last character counts up with the layout
+static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 'k', 'v', '4'};   // the last character counts up with the layout
 
 static size_t ids_size(size_t n) { return (n * sizeof(int32_t) + 7) / 8 * 8; }
 // Blocks of a table that are saved for n positions: first..first+count-1, without those that a window has freed.
@@ -140,7 +142,8 @@ int gemel_session_save(gemel_session *s, uint8_t *data, size_t capacity) {
                       .dim = model_attention(s->m)->k_dim,
                       .n_vocab = s->m->n_vocab,
                       .kv_type = s->kv.type,
-                      .n_carry = s->n_carry,
+                      .bits = GEMEL_BITS,
+                      .n_carry = (uint8_t)s->n_carry,
                       .state_at = states_at(&s->states)};
     size_t total = gemel_session_save_size(s), n = (size_t)s->n_past;
     uint8_t *at = data + sizeof h;
@@ -177,12 +180,12 @@ static const char *type_name(int type) {
     return type == GEMEL_KV_F32 ? "f32" : type == GEMEL_KV_F16 ? "f16" : type == GEMEL_KV_Q8_0 ? "q8_0" : "unknown";
 }
 
-static int check_header(const gemel_session *s, const state_header *h, const uint8_t *data, size_t size, errors *e) {
-    if (size < sizeof *h || memcmp(h->magic, magic, sizeof magic - 1))
-        return fail(e, GEMEL_E_STATE, "these bytes are not a saved session");
-    if (h->magic[7] != magic[7])
-        return fail(e, GEMEL_E_STATE,
-                    "the saved session was written by another version of gemel: evaluate its text again");
+static int is_saved(const state_header *h, size_t size) {   // with the ids where they are here; '4' was the first
+    return size >= sizeof *h && !memcmp(h->magic, magic, sizeof magic - 1) && h->magic[7] >= '4';
+}
+static int is_current(const state_header *h) { return h->magic[7] == magic[7] && h->bits == GEMEL_BITS; }
+
+static int check_model(const gemel_session *s, const state_header *h, errors *e) {
     const rope_table *t = &s->m->ropes[0];
     if (t->scaling == SCALING_LONGROPE && h->fingerprint == (fingerprint(s) ^ 1))
         return fail(e, GEMEL_E_STATE, "the saved session used longrope's other RoPE table: restore it with n_ctx %s %d",
@@ -196,16 +199,24 @@ static int check_header(const gemel_session *s, const state_header *h, const uin
         return fail(e, GEMEL_E_STATE,
                     "the saved session's KV cache is %s, but this session's is %s: open it with kv_type %s",
                     type_name(h->kv_type), type_name(s->kv.type), type_name(h->kv_type));
-    if (h->n_past < 0 || h->state_at < 0 || h->state_at > (s->states.n ? h->n_past : 0) || (h->has_logits & ~1) ||
-        (h->has_logits && !h->n_past) || h->n_carry < 0 || h->n_carry > 3)
+    return GEMEL_OK;
+}
+
+// What every layout has: a session of this model with so many ids, undamaged.
+static int check_header(const gemel_session *s, const state_header *h, const uint8_t *data, size_t size, errors *e) {
+    if (!is_saved(h, size)) return fail(e, GEMEL_E_STATE, "these bytes are not a saved session");
+    int code = check_model(s, h, e);
+    if (code < 0) return code;
+    if (h->n_past < 0 || (is_current(h) && (h->state_at < 0 || h->state_at > (s->states.n ? h->n_past : 0) ||
+                                            (h->has_logits & ~1) || (h->has_logits && !h->n_past) || h->n_carry > 3)))
         return fail(e, GEMEL_E_STATE, "the saved session is damaged: its header has impossible values");
     if (h->n_past > s->n_ctx)
         return fail(e, GEMEL_E_CONTEXT,
                     "the saved session has %d tokens, but this session's n_ctx is %d: open it with a larger n_ctx",
                     (int)h->n_past, s->n_ctx);
-    if ((size_t)h->n_past > size / sizeof(int32_t))   // on 32-bit hosts the next size could wrap
+    if ((size_t)h->n_past > (size - sizeof *h) / sizeof(int32_t))   // on 32-bit hosts the next size could wrap
         return fail(e, GEMEL_E_STATE, "the saved session is truncated: %zu bytes for %d tokens", size, (int)h->n_past);
-    size_t total = total_size(s, h->n_past, h->state_at, h->has_logits);
+    size_t total = is_current(h) ? total_size(s, h->n_past, h->state_at, h->has_logits) : size;
     if (size != total)
         return fail(e, GEMEL_E_STATE, "the saved session is truncated or has extra bytes: %zu of %zu", size, total);
     if (h->checksum != checksum(h, data + sizeof *h, size - sizeof *h))
@@ -213,17 +224,31 @@ static int check_header(const gemel_session *s, const state_header *h, const uin
     return GEMEL_OK;
 }
 
+static int check_ids(const gemel_session *s, const state_header *h, const uint8_t *data, int state_at, errors *e) {
+    for (int i = 0; i < h->n_past; i++) {
+        int32_t id;
+        memcpy(&id, data + sizeof *h + (size_t)i * sizeof id, sizeof id);
+        int least = i >= state_at ? 0 : -1;   // -1: an embedding, which can't be evaluated again
+        if (id == -1 && !is_current(h))
+            return fail(e, GEMEL_E_STATE,
+                        "another version of gemel saved this session, and position %d is an "
+                        "embedding: evaluate its text and embeddings again",
+                        i);
+        if (id < least || id >= s->m->n_vocab)
+            return fail(e, GEMEL_E_STATE, "the saved session is corrupt: id %d at index %d", (int)id, i);
+    }
+    return GEMEL_OK;
+}
+
 // A checksum can be forged: refuse values that no session has.
 static int check_state(const gemel_session *s, const state_header *h, const uint8_t *data, size_t size, errors *e) {
     int code = check_header(s, h, data, size, e);
     if (code < 0) return code;
-    for (int i = 0; i < h->n_past; i++) {
-        int32_t id;
-        memcpy(&id, data + sizeof *h + (size_t)i * sizeof id, sizeof id);
-        int least = s->states.n && i >= h->state_at ? 0 : -1;   // -1: an embedding, which can't be evaluated again
-        if (id < least || id >= s->m->n_vocab)
-            return fail(e, GEMEL_E_STATE, "the saved session is corrupt: id %d at index %d", (int)id, i);
-    }
+    if (!is_current(h))
+        return fail(e, GEMEL_E_STATE,
+                    "another version of gemel saved this session, with other bits: evaluate its ids again");
+    code = check_ids(s, h, data, s->states.n ? h->state_at : h->n_past, e);
+    if (code < 0) return code;
     data += sizeof *h + ids_size((size_t)h->n_past);
     code = check_kv(s, h->n_past, data, e);
     if (code < 0) return code;
@@ -233,6 +258,26 @@ static int check_state(const gemel_session *s, const state_header *h, const uint
     if (h->has_logits && !all_finite(data + state_size(s, h->state_at), (size_t)s->m->n_vocab))
         return fail(e, GEMEL_E_STATE, "the saved session is corrupt: a logit is Inf or NaN");
     return code;
+}
+
+int gemel_session_saved_elsewhere(const uint8_t *data, size_t size) {
+    state_header h = {0};
+    if (data && size >= sizeof h) memcpy(&h, data, sizeof h);
+    return is_saved(&h, size) && !is_current(&h);
+}
+
+int gemel_session_saved_ids(const gemel_session *s, const uint8_t *data, size_t size, int32_t *to, size_t capacity,
+                            char *err, size_t err_size) {
+    errors e = {err, err_size};
+    state_header h = {0};
+    if (!s || !data || (!to && capacity)) return fail(&e, GEMEL_E_ARGUMENT, "the session, the data or ids is NULL");
+    if (size >= sizeof h) memcpy(&h, data, sizeof h);
+    int code = check_header(s, &h, data, size, &e);
+    if (code >= 0) code = check_ids(s, &h, data, h.n_past, &e);
+    if (code < 0) return code;
+    size_t n = (size_t)h.n_past < capacity ? (size_t)h.n_past : capacity;
+    if (n) memcpy(to, data + sizeof h, n * sizeof(int32_t));
+    return h.n_past;
 }
 
 int gemel_session_restore(gemel_session *s, const uint8_t *data, size_t size, char *err, size_t err_size) {
@@ -268,6 +313,6 @@ int gemel_session_restore(gemel_session *s, const uint8_t *data, size_t size, ch
     s->n_past = h.n_past;
     s->has_logits = h.has_logits;
     s->n_carry = h.n_carry;
-    memcpy(s->carry, h.carry, sizeof h.carry);
+    memcpy(s->carry, h.carry, h.n_carry);
     return GEMEL_OK;
 }

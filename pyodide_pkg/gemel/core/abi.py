@@ -5,6 +5,7 @@ f float, d double, z size_t, p address (0 or None: NULL), s address of terminate
 """
 
 ABI = 5
+BITS = 1
 
 OK = 0
 E_ARGUMENT = -1
@@ -245,6 +246,8 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_session_save_size": ("z", "p"),
     "gemel_session_save": ("i", "ppz"),
     "gemel_session_restore": ("i", "ppzpz"),
+    "gemel_session_saved_elsewhere": ("i", "pz"),
+    "gemel_session_saved_ids": ("i", "ppzpzpz"),
     "gemel_session_profile": ("i", "ppz"),
     "gemel_session_profile_count": ("z", "p"),
     "gemel_model_measure": ("i", "pidp"),

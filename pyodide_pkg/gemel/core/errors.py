@@ -21,7 +21,8 @@ Messages say what is wrong, where, and what to do.
     ├── ThreadError (RuntimeError)       the system could not start a thread
     └── UnsupportedError                 well formed, but not supported
 
-ModelWarning (UserWarning) is a warning: a model that opens goes without something that its file says.
+Warnings: ModelWarning (UserWarning), a model that opens goes without something that its file says; StateWarning
+(UserWarning), a version of gemel with other bits saved a session, whose ids are evaluated again.
 """
 
 from __future__ import annotations
@@ -113,8 +114,12 @@ class ModelWarning(UserWarning):
     """The model opened, but goes without something that its file says: see Model.warnings."""
 
 
+class StateWarning(UserWarning):
+    """A version of gemel with other bits saved the session: its ids are evaluated again, which takes time."""
+
+
 for _kind in list(vars().values()):   # tracebacks show the names that users import: gemel.FormatError
-    if isinstance(_kind, type) and issubclass(_kind, GemelError | ModelWarning):
+    if isinstance(_kind, type) and issubclass(_kind, GemelError | ModelWarning | StateWarning):
         _kind.__module__ = "gemel"
 
 BY_CODE: dict[int, type[GemelError]] = {

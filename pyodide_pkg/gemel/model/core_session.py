@@ -159,10 +159,10 @@ class CoreSession(Closing):
             self._check_usable()
             yield session
 
-    def _call(self, name: str, *arguments: Argument, where: str) -> int:
+    def _call(self, name: str, *arguments: Argument, where: str, error: Block | None = None) -> int:
         """Call a function that changes nothing."""
         with self._using() as session:
-            return check(self._library, self._library.call(name, session, *arguments), where)
+            return check(self._library, self._library.call(name, session, *arguments), where, error)
 
     @contextmanager
     def _saying_where(self, n: int, what: str) -> Iterator[None]:

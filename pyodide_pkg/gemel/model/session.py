@@ -7,13 +7,14 @@ use a session: its calls run one after another.
 from __future__ import annotations
 
 import os
+import warnings
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from ..core import abi
 from ..core.checks import flag, not_whole, wrong_type
-from ..core.errors import ArgumentError, ArgumentTypeError, UnsupportedError, counted
+from ..core.errors import ArgumentError, ArgumentTypeError, StateWarning, UnsupportedError, counted
 from ..core.floats import FloatArray, Rows, floats
 from ..core.library import ERROR_SIZE, Argument, Block, Handle, check, open_handle, pointer_at
 from ..core.public import public
@@ -309,13 +310,31 @@ class Session(CoreSession):
     def restore(self, saved: Saved) -> None:
         """Replace ids, KV cache and logits by those in save()'s bytes or file.
 
+        Where a version of gemel with other bits saved them, the ids are evaluated again, and a StateWarning says so.
         StateError for damaged bytes or another model's; ContextError when they need a larger n_ctx.
         """
         from ..source.saved import read_saved
 
         data = read_saved(saved, "session")
         error, lent, size = self._library.alloc(ERROR_SIZE), self._library.lend(data), memoryview(data).nbytes
+        if self._library.call("gemel_session_saved_elsewhere", lent, size):
+            self._evaluate_saved(lent, size, error)
+            return
         self._change("gemel_session_restore", lent, size, error, error.size, where="restore", error=error)
+
+    def _evaluate_saved(self, lent: Block, size: int, error: Block) -> None:
+        """Evaluate the ids of a saved session whose numbers are of another version."""
+        out = self._library.alloc(max(4, min(size, 4 * self.n_ctx)))
+        name = "gemel_session_saved_ids"
+        n = self._call(name, lent, size, out, out.size // 4, error, error.size, where="restore", error=error)
+        warnings.warn(
+            f"restore: a version of gemel with other bits saved this session: its {counted(n, 'token')} are evaluated "
+            "again; save it again to avoid this", StateWarning, stacklevel=3,
+        )   # fmt: skip
+        if n:
+            self.sync(ids_of(self._library.read(out.address, 4 * n)))
+        else:
+            self.truncate(0)
 
 
 TakePreloaded = Callable[[Sequence[int], int, KvType | None], Session | None]
