@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 CHECKSUM = slice(16, 24)
+BITS_AT = 52   # the number of the bits that a session has
 MASK = 2**64 - 1
 
 
