@@ -262,7 +262,8 @@ static int check_state(const gemel_session *s, const state_header *h, const uint
 
 int gemel_session_saved_elsewhere(const uint8_t *data, size_t size) {
     state_header h = {0};
-    if (data && size >= sizeof h) memcpy(&h, data, sizeof h);
+    if (!data) return GEMEL_E_ARGUMENT;
+    if (size >= sizeof h) memcpy(&h, data, sizeof h);
     return is_saved(&h, size) && !is_current(&h);
 }
 

@@ -317,7 +317,7 @@ class Session(CoreSession):
 
         data = read_saved(saved, "session")
         error, lent, size = self._library.alloc(ERROR_SIZE), self._library.lend(data), memoryview(data).nbytes
-        if self._library.call("gemel_session_saved_elsewhere", lent, size):
+        if self._library.call("gemel_session_saved_elsewhere", lent, size) == 1:
             self._evaluate_saved(lent, size, error)
             return
         self._change("gemel_session_restore", lent, size, error, error.size, where="restore", error=error)
