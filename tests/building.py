@@ -90,7 +90,7 @@ def cross(target: str) -> Path:
     rows = ["-DGEMEL_ROWS=scalar;wasm128;wasmpairs;wasmrelaxed"] if target.startswith("wasm") else []
     objdump = []
     if found := shutil.which("llvm-objdump"):
-        objdump = [f"-DGEMEL_OBJDUMP={found}{' --mattr=+dotprod' * target.startswith('aarch64')}"]
+        objdump = [f"-DGEMEL_OBJDUMP={found}{' --mattr=+dotprod,+i8mm' * target.startswith('aarch64')}"]
     zig_build.configure_zig(folder, target, "-DGEMEL_CHECKS=ON", "-DGEMEL_WERROR=ON", *rows, *objdump)
     return folder
 

@@ -21,11 +21,13 @@ elseif(processor MATCHES "^(aarch64|arm64)$")
 endif()
 
 set(dotprod -march=armv8.2-a+dotprod)
+set(i8mm    -march=armv8.2-a+dotprod+i8mm)
 if(GEMEL_ZIG)
+    set(i8mm    -mcpu=generic+dotprod+i8mm)
     set(dotprod -mcpu=generic+dotprod)   # zig reads -march as a processor's name
 endif()
 
-set(row_names scalar avx2 avxvnni avx512vnni neon neondot wasm128 wasmpairs wasmrelaxed)
+set(row_names scalar avx2 avxvnni avx512vnni neon neondot neoni8mm wasm128 wasmpairs wasmrelaxed)
 set(row_scalar      any    "")
 set(row_avx2        x86_64 "-mavx2 -mf16c")
 set(row_avxvnni     x86_64 "-mavx2 -mf16c -mavxvnni")
@@ -33,6 +35,7 @@ set(row_avx512vnni  x86_64
     "-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mf16c -mprefer-vector-width=512")
 set(row_neon        arm64  "")
 set(row_neondot     arm64  "${dotprod}")
+set(row_neoni8mm    arm64  "${i8mm}")
 set(row_wasm128     wasm32 "-msimd128")
 set(row_wasmpairs   wasm32 "-msimd128 -mrelaxed-simd")
 set(row_wasmrelaxed wasm32 "-msimd128 -mrelaxed-simd")

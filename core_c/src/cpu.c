@@ -26,15 +26,30 @@ int cpu_has_avx512vnni(void) {
     return all && cpu_has_avx2() && (saved_state() & 0xe6) == 0xe6;
 }
 int cpu_has_neondot(void) { return 0; }
+int cpu_has_neoni8mm(void) { return 0; }
 
 #elif defined __aarch64__
 #if defined __linux__
 #include <sys/auxv.h>
 int cpu_has_neondot(void) { return (int)(getauxval(AT_HWCAP) >> 20 & 1); }   // HWCAP_ASIMDDP
+int cpu_has_neoni8mm(void) { return cpu_has_neondot() && (getauxval(AT_HWCAP2) >> 13 & 1); }   // HWCAP2_I8MM
 #elif defined __APPLE__
+#include <sys/sysctl.h>
+static int says(const char *name) {   // 0, too, where the system does not know the name
+    int value = 0;
+    size_t size = sizeof value;
+    return !sysctlbyname(name, &value, &size, 0, 0) && value;
+}
 int cpu_has_neondot(void) { return 1; }   // every Apple CPU that runs macOS
+int cpu_has_neoni8mm(void) { return says("hw.optional.arm.FEAT_I8MM"); }
+#elif defined _WIN32
+#include <windows.h>
+// PF_ARM_V82_DP_..., PF_ARM_V82_I8MM_INSTRUCTIONS_AVAILABLE; a Windows that does not know a number says no.
+int cpu_has_neondot(void) { return IsProcessorFeaturePresent(43) != 0; }
+int cpu_has_neoni8mm(void) { return cpu_has_neondot() && IsProcessorFeaturePresent(66) != 0; }
 #else
 int cpu_has_neondot(void) { return 0; }
+int cpu_has_neoni8mm(void) { return 0; }
 #endif
 int cpu_has_avx2(void) { return 0; }
 int cpu_has_avxvnni(void) { return 0; }
@@ -45,4 +60,5 @@ int cpu_has_avx2(void) { return 0; }
 int cpu_has_avxvnni(void) { return 0; }
 int cpu_has_avx512vnni(void) { return 0; }
 int cpu_has_neondot(void) { return 0; }
+int cpu_has_neoni8mm(void) { return 0; }
 #endif

@@ -6,6 +6,7 @@ int cpu_has_avx2(void);   // with F16C, and an operating system that saves ymm
 int cpu_has_avxvnni(void);
 int cpu_has_avx512vnni(void);   // F, BW, VL, DQ, VNNI, and zmm saved
 int cpu_has_neondot(void);
+int cpu_has_neoni8mm(void);   // with the dot product
 
 // Round to nearest even, denormals on, exceptions masked. Returns the caller's mode, to be given back.
 #if defined __x86_64__ || defined __i386__

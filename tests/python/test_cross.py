@@ -70,6 +70,25 @@ def test_check_passes_on(target: str, check: str) -> None:
     building.judge(building.execute(command, env=emulator))
 
 
+# The best instruction set of a CPU of qemu's; "max" is what the other tests run on.
+ARM = {"max": "neoni8mm", "neoverse-n1": "neondot", "cortex-a72": "neon"}
+
+
+@pytest.mark.parametrize("cpu", ARM)
+def test_an_arm_cpu_has_the_instruction_sets_that_its_features_allow(cpu: str) -> None:
+    folder = building.cross("aarch64-linux-musl")
+    building.build(folder, "check_kernels")
+    chosen = ["the_instruction_sets"] if cpu == "max" else []   # test_check_passes_on runs the others
+    done = building.execute(
+        [*under_qemu(folder / "check_kernels"), *chosen], env={"QEMU_CPU": cpu, "GEMEL_CHECK_QEMU": "1"}
+    )
+    building.judge(done)
+    lines = [line.strip().partition(": ") for line in done.stdout.splitlines()]
+    usable = [isa for isa, _, says in lines if says == "checked"]
+    everything = ["scalar", "neon", "neondot", "neoni8mm"]
+    assert usable == everything[: everything.index(ARM[cpu]) + 1]
+
+
 @pytest.mark.parametrize("target", ["aarch64-linux-musl", "x86_64-windows-gnu"])
 def test_no_fused_multiply_add_for(target: str) -> None:
     if shutil.which("llvm-objdump") is None:

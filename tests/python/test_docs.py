@@ -31,7 +31,7 @@ CODE = {".c", ".h", ".def", ".py", ".cmake", ".txt", ".toml", ".js", ".mjs"}
 FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"[\w./*-]*\.(?:inc\.c|c|h|def|py|md|cmake|json|txt)")
 NAME = r"[A-Za-z_]\w*"
-INSTRUCTIONS = {"vpdpbusd", "sdot", "dot_i16x8"}   # of machines
+INSTRUCTIONS = {"vpdpbusd", "sdot", "smmla", "dot_i16x8"}   # of machines
 
 
 @functools.cache

@@ -211,6 +211,8 @@ WORD void add_sub_block(const panel_kind *k, const shape S, const block_view *v,
     if (parts > 3) add_part(k, S, v, &u, s, 3, parts, &kept, f);
 }
 
+#include "matmul_pairs.inc.c"
+
 // Prefetch: few tokens stream through a panel; many stay at a panel long enough to prefetch the next one.
 WORD void prefetch(const panel_kind *k, const shape S, const uint8_t *p, size_t panel_size) {
     TIMES (i, S.P)
@@ -236,7 +238,10 @@ WORD void tile(const panel_kind *k, const shape S, const uint8_t *w, size_t pane
             if (kind_is_super(k) && b % 8 == 0) v.h = v.p, v.p += kind_header_size(k);
             if (PREFETCH_BYTES > 0 && (S.many || S.T >= PREFETCH_T) && g0 == 0 && t0 == 0)
                 prefetch(k, S, v.p, panel_size);
-            TIMES (s, 32 / k->sub) add_sub_block(k, S, &v, s, f);
+            TIMES (s, 32 / k->sub) {
+                if (takes_pairs(S)) pair_sub_block(k, S, &v, s, f);
+                else add_sub_block(k, S, &v, s, f);
+            }
         }
         TOKENS(t, S, store_token(S, g0, f + t * S.G, y + (size_t)t * ld));
     }

@@ -23,6 +23,9 @@ ISA(neon);
 #if defined GEMEL_HAVE_NEONDOT
 ISA(neondot);
 #endif
+#if defined GEMEL_HAVE_NEONI8MM
+ISA(neoni8mm);
+#endif
 #if defined GEMEL_HAVE_WASM128
 ISA(wasm128);
 #endif
@@ -51,6 +54,9 @@ static const isa_entry isas[] = {
 #endif
 #if defined GEMEL_HAVE_NEONDOT
     {&kernels_neondot, cpu_has_neondot},
+#endif
+#if defined GEMEL_HAVE_NEONI8MM
+    {&kernels_neoni8mm, cpu_has_neoni8mm},
 #endif
 #if defined GEMEL_HAVE_WASM128
     {&kernels_wasm128, always},

@@ -13,6 +13,7 @@
 //                 faster than one
 //   STREAM_BYTES  as PREFETCH_BYTES, for each of them
 //   STREAMS_NB    fewest blocks in a row whose panels are read so, by their kind
+//   PAIRS         whether tiles of many tokens, and of 2 and more, take them in pairs (matmul_pairs.inc.c)
 //   WIDE_T G      tokens, and vectors at a time, of a tile of bytes in 16 bits (matmul_wide.inc.c); 0: there is none
 // Products of F32, F16 and BF16 weights
 //   FLOAT_T P     tokens and panels of a tile
@@ -93,7 +94,12 @@
 #endif
 
 #elif defined SIMD_NEON
+#if defined SIMD_I8MM
+#define PAIRS 1
+#define TILE_T 64
+#else
 #define TILE_T 0
+#endif
 #define TILE_P 1
 #define TILE_G 4
 #define TILE_H 1
@@ -176,6 +182,9 @@
 #endif
 #if !defined STREAMS
 #define STREAMS 1
+#endif
+#if !defined PAIRS
+#define PAIRS 0
 #endif
 #if !defined WIDE_T
 #define WIDE_T 0

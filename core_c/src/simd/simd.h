@@ -11,6 +11,7 @@
 //   vu_     load and or shl shr table s8
 //   va4_    zero dot sum
 //   vu_even, vu_odd, vu_pair, vi_dot16, vi_store_wide: where tune.h has a WIDE_T
+//   vu_rows_lo, vu_rows_hi, vu_tokens, vi_dot_pairs, vi_first, vi_second: where tune.h has PAIRS
 // and, made of those in this file: vf_amax vf_exp vf_exp2 vi_round fold_add fold_max fold_amax. Rounding is to nearest
 // even; a multiply and an add round separately. A word gives the same on NaN and Inf everywhere, except which NaN.
 #pragma once

@@ -1,4 +1,5 @@
-// 4 lanes: one q register. With SIMD_DOT sdot does the dot step; without it smull and pairwise adds do.
+// 4 lanes: one q register. With SIMD_DOT sdot does the dot step; without it smull and pairwise adds do. With SIMD_I8MM
+// smmla multiplies two rows by two tokens.
 #include <arm_neon.h>
 #define W 4
 #define DOT8_ZERO 0
@@ -94,6 +95,18 @@ WORD va4 va4_dot(va4 s, vu c, const act *x) {
     return s;
 }
 WORD vi va4_sum(va4 s) { return lanes_of(s.val[0], s.val[1]); }
+#endif
+#if defined SIMD_I8MM
+WORD vu vu_rows_lo(vu a, vu b) {   // eight bytes of rows 0 and 1: four of a, four of b
+    return vreinterpretq_u8_u32(vzip1q_u32(vreinterpretq_u32_u8(a), vreinterpretq_u32_u8(b)));
+}
+WORD vu vu_rows_hi(vu a, vu b) {   // of rows 2 and 3
+    return vreinterpretq_u8_u32(vzip2q_u32(vreinterpretq_u32_u8(a), vreinterpretq_u32_u8(b)));
+}
+WORD vu vu_tokens(const act *x, const act *y) { return vreinterpretq_u8_s8(vcombine_s8(vld1_s8(x), vld1_s8(y))); }
+WORD vi vi_dot_pairs(vi s, vu c, vu a) { return vmmlaq_s32(s, vreinterpretq_s8_u8(c), vreinterpretq_s8_u8(a)); }
+WORD vi vi_first(vi lo, vi hi) { return vuzp1q_s32(lo, hi); }
+WORD vi vi_second(vi lo, vi hi) { return vuzp2q_s32(lo, hi); }
 #endif
 WORD vi vi_dot8(vi s, vu c, const act *x) { return vi_dot7(s, c, x); }
 WORD vi vi_dotp(vi s, vu c, const act *x) { return vi_dot7(s, c, x); }

@@ -10,6 +10,7 @@ const FLAVOURS = {
     avx512vnni: "AVX-512 VNNI",
     avxvnni: "AVX-VNNI",
     avx2: "AVX2",
+    neoni8mm: "NEON i8mm",
     neondot: "NEON dotprod",
     neon: "NEON",
     scalar: "none (scalar)",
