@@ -67,7 +67,9 @@ def library_facts() -> dict[str, Any]:
 def settings_in_use() -> dict[str, Any]:
     """Return the instruction set and threads of a command without options. ArgumentError for an invalid variable."""
     info = gemel.default_info()
-    return {"isa": info.isa, "threads": info.threads}
+    limits = [{"threads": limit.threads, "why": limit.why} for limit in gemel.thread_limits()]
+    why = "GEMEL_THREADS" if os.environ.get("GEMEL_THREADS") else limits[0]["why"]
+    return {"isa": info.isa, "threads": info.threads, "why": why, "limits": limits}
 
 
 def cache_facts() -> dict[str, Any]:
@@ -97,7 +99,8 @@ def show(report: dict[str, Any]) -> None:
         pairs["library"] = f"{library['path']}, version {library['version']}, ABI {library['abi']}"
         pairs["instruction sets"] = isas
     if report["settings"]:
-        pairs["in use"] = f"{report['settings']['isa']}, {counted(report['settings']['threads'], 'thread')}"
+        used = report["settings"]
+        pairs["in use"] = f"{used['isa']}, {counted(used['threads'], 'thread')}: {used['why']}"
     free = "" if cache["free"] is None else f", {bytes_text(cache['free'])} free"
     models = counted(len(cache["models"]), "model")
     pairs["cache"] = f"{cache['folder']}: {models}, {bytes_text(cache['size'])}{free}"

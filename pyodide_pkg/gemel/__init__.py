@@ -50,6 +50,7 @@ if _typing.TYPE_CHECKING:   # when they are needed: __getattr__
     from ._choice import default_info, include_path, isas, library_path
     from ._open import inspect, open, open_async, plan
     from .core.abi import ABI
+    from .core.cores import ThreadLimit, thread_limits
     from .core.cpu import default_threads
     from .core.slots import ARCHS as ARCHITECTURES
     from .dialect.parts import Part, ToolCall
@@ -130,6 +131,7 @@ __all__ = [
     "TemplateError",
     "Tensor",
     "ThreadError",
+    "ThreadLimit",
     "Timings",
     "Tool",
     "ToolCall",
@@ -153,6 +155,7 @@ __all__ = [
     "pooled",
     "profiling",
     "pull",
+    "thread_limits",
 ]
 
 
@@ -160,6 +163,7 @@ _HOMES = {   # where names are defined, as = there
     "._choice": "default_info include_path isas library_path",
     "._open": "inspect open open_async plan",
     ".core.abi": "ABI",
+    ".core.cores": "ThreadLimit thread_limits",
     ".core.cpu": "default_threads",
     ".core.slots": "ARCHITECTURES=ARCHS",
     ".dialect.parts": "Part ToolCall",

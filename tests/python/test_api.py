@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from conftest import CHATML, tiny_bytes
 from doc_examples import run_examples
-from gemel.core import cpu, errors
+from gemel.core import cores, errors
 from gemel.model.sampling import FIELDS
 from gemel.text.stops import StopScanner
 from hypothesis import given
@@ -188,7 +188,7 @@ def test_a_long_text_of_one_character_is_no_trouble(model: gemel.Model) -> None:
 
 def test_default_threads_are_within_what_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1 <= gemel.default_threads() <= (os.cpu_count() or 1)
-    monkeypatch.setattr(cpu, "_quota", lambda: 1)
+    monkeypatch.setattr(cores, "linux_quota", lambda _: gemel.ThreadLimit(1, "a quota"))
     assert gemel.default_threads() == 1
     monkeypatch.setenv("GEMEL_THREADS", "3")
     with gemel.open(tiny_bytes()) as model:

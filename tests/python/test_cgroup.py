@@ -9,7 +9,7 @@ from pathlib import Path
 
 import gemel
 import pytest
-from gemel.core import cgroup, cpu
+from gemel.core import cgroup, cores
 from gemel.model import memory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="control groups are Linux's")
@@ -43,7 +43,7 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Groups:
     made = Groups(tmp_path)
     monkeypatch.setattr(cgroup, "PROC", made.proc)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-    monkeypatch.setattr(cpu, "_core_of", str)
+    monkeypatch.setattr(cores, "SYS", tmp_path / "devices")   # without topology
     return made
 
 

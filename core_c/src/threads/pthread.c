@@ -1,6 +1,7 @@
 // POSIX threads.
-#define _DEFAULT_SOURCE
+#define _GNU_SOURCE   // CPU_COUNT
 #include <pthread.h>
+#include <sched.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,7 +17,13 @@ static void os_cond_open(os_cond *c) { pthread_cond_init(c, 0); }
 static void os_cond_wait(os_cond *c, os_lock *l) { pthread_cond_wait(c, l); }
 static void os_cond_wake_all(os_cond *c) { pthread_cond_broadcast(c); }
 static void os_cond_destroy(os_cond *c) { pthread_cond_destroy(c); }
-static int os_cpus(void) { return (int)sysconf(_SC_NPROCESSORS_ONLN); }
+static int os_cpus(void) {   // that this process may use
+#if defined CPU_COUNT
+    cpu_set_t mine;
+    if (!sched_getaffinity(0, sizeof mine, &mine)) return CPU_COUNT(&mine);
+#endif
+    return (int)sysconf(_SC_NPROCESSORS_ONLN);
+}
 static double os_now(void) {   // seconds
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

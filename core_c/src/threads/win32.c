@@ -13,10 +13,15 @@ static void os_cond_open(os_cond *c) { InitializeConditionVariable(c); }
 static void os_cond_wait(os_cond *c, os_lock *l) { SleepConditionVariableSRW(c, l, INFINITE, 0); }
 static void os_cond_wake_all(os_cond *c) { WakeAllConditionVariable(c); }
 static void os_cond_destroy(os_cond *c) { (void)c; }
-static int os_cpus(void) {
-    SYSTEM_INFO info;
-    GetSystemInfo(&info);
-    return (int)info.dwNumberOfProcessors;
+static int os_cpus(void) {   // that this process may use: of its mask, or of several groups all
+    DWORD_PTR mine = 0, all = 0;
+    USHORT groups[64], n = 64;
+    int count = 0;
+    if (!GetProcessGroupAffinity(GetCurrentProcess(), &n, groups)) n = 0;
+    if (n <= 1 && GetProcessAffinityMask(GetCurrentProcess(), &mine, &all) && mine)
+        return __builtin_popcountll((unsigned long long)mine);
+    for (int i = 0; i < n; i++) count += (int)GetActiveProcessorCount(groups[i]);
+    return count ? count : (int)GetActiveProcessorCount(ALL_PROCESSOR_GROUPS);
 }
 static double os_now(void) {   // seconds
     LARGE_INTEGER now, a_second;

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
-from .cgroup import folders
 from .checks import not_whole, wrong_type
 from .errors import ArgumentError, ThreadError
 from .library import Library
@@ -66,43 +64,12 @@ def pick_threads(threads: int | None, library: Library | None = None) -> int:
 
 
 def default_threads() -> int:
-    """Return how many threads compute by default: the physical cores that this process may use.
+    """Return how many threads compute by default: the fewest of thread_limits().
 
-    Affinity and a container's quota count. On macOS and Windows it is the number of logical CPUs.
+    That is the fast physical cores that this process may use, within its affinity and a container's quota.
     """
     if sys.platform == "emscripten":
         return 1
-    if hasattr(os, "sched_getaffinity"):
-        cpus = os.sched_getaffinity(0)
-        count = len({_core_of(cpu) for cpu in cpus})
-    else:
-        count = os.cpu_count() or 1
-    return max(1, min(count, _quota(), MAX_THREADS))
+    from .cores import thread_limits   # a tab has no use for it
 
-
-def _core_of(cpu: int) -> str:
-    """Return what the logical CPUs of one core have in common: their list, or the CPU itself where there is none."""
-    try:
-        return Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text().strip()
-    except OSError:
-        return str(cpu)
-
-
-def _quota() -> int:
-    """Return the whole CPUs of the smallest quota of the process's control groups; shares are no limit."""
-    if sys.platform != "linux":
-        return MAX_THREADS
-    return min(map(_quota_of, folders("cpu")), default=MAX_THREADS)
-
-
-def _quota_of(group: Path) -> int:
-    """Return the whole CPUs, at least 1, of one group: cpu.max ("150000 100000", "max 100000") or version 1's files."""
-    found = MAX_THREADS
-    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
-        try:
-            quota, period = " ".join((group / name).read_text() for name in names).split()
-            if quota not in ("max", "-1"):
-                found = min(found, max(1, int(quota) // int(period)))
-        except (OSError, ValueError, ZeroDivisionError):   # the root has no such file
-            continue
-    return found
+    return min(thread_limits()[0].threads, MAX_THREADS)
