@@ -31,7 +31,7 @@ int cpu_has_neoni8mm(void) { return 0; }
 #elif defined __aarch64__
 #if defined __linux__
 #include <sys/auxv.h>
-int cpu_has_neondot(void) { return (int)(getauxval(AT_HWCAP) >> 20 & 1); }   // HWCAP_ASIMDDP
+int cpu_has_neondot(void) { return (int)(getauxval(AT_HWCAP) >> 20 & 1); }                     // HWCAP_ASIMDDP
 int cpu_has_neoni8mm(void) { return cpu_has_neondot() && (getauxval(AT_HWCAP2) >> 13 & 1); }   // HWCAP2_I8MM
 #elif defined __APPLE__
 #include <sys/sysctl.h>

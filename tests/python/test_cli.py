@@ -443,15 +443,6 @@ def test_doctor_reports_library_kernels_and_cache(empty_cache: Path) -> None:
     assert all(row in shown for row in gemel.isas())
 
 
-def test_doctor_says_why_so_many_threads_run(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = gemel.thread_limits()[0]
-    used = gemel_("doctor", "--json").json["settings"]
-    assert (used["threads"], used["why"]) == first
-    assert used["limits"] == [limit._asdict() for limit in gemel.thread_limits()]
-    monkeypatch.setenv("GEMEL_THREADS", "3")
-    assert "3 threads: GEMEL_THREADS" in " ".join(gemel_("doctor").out.split())
-
-
 def test_doctor_reports_what_is_broken_and_does_not_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = [*PROGRAM, "doctor", "--json"]
     env = environment(GEMEL_LIBRARY=str(tmp_path / "none.so"))

@@ -1,4 +1,4 @@
-"""The default number of threads: each source of what the system says, on layouts of real machines, without the machine."""
+"""The default number of threads: each source of what a system says, on layouts of real machines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import gemel
 import pytest
+from command import gemel_
 from gemel.core import cores, system_calls
 from gemel.core.cores import Core, ThreadLimit
 
@@ -174,18 +175,15 @@ def test_performance_cores_of_windows_count() -> None:
 def test_a_process_mask_of_windows_limits_the_cores() -> None:
     alike = [Core(0, {0: 3 << 2 * n}) for n in range(8)]
     assert cores.windows_cores(alike, {0: 0b1111}) == (
-        2,
-        "2 physical cores (GetLogicalProcessorInformationEx), within the affinity or the groups of this process, of 8",
-    )
+        2, "2 physical cores (GetLogicalProcessorInformationEx), within the affinity or groups of this process, of 8"
+    )   # fmt: skip
     assert cores.windows_cores(alike, {0: 0}) is None
 
 
 def test_more_than_64_cpus_are_in_several_groups() -> None:
     many = [Core(0, {group: 3 << 2 * n}) for group in range(2) for n in range(32)]
-    assert [cores.windows_cores(many, allowed) for allowed in ({0: -1, 1: -1}, {1: -1})] == [
-        (64, "64 physical cores (GetLogicalProcessorInformationEx)"),
-        (32, "32 physical cores (GetLogicalProcessorInformationEx), within the affinity or the groups of this process, of 64"),
-    ]   # fmt: skip
+    limits = [cores.windows_cores(many, allowed) for allowed in ({0: -1, 1: -1}, {1: -1})]
+    assert [limit.threads for limit in limits if limit] == [64, 32]
 
 
 class Kernel32:
@@ -248,6 +246,16 @@ def test_where_no_source_answers_logical_cpus_count(monkeypatch: pytest.MonkeyPa
 def test_no_machine_gets_more_threads_than_the_core_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(cores.SOURCES, sys.platform, lambda: iter([ThreadLimit(512, "512 physical cores")]))
     assert gemel.default_threads() == 256
+
+
+def test_doctor_says_why_so_many_threads_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GEMEL_THREADS", raising=False)
+    first = gemel.thread_limits()[0]
+    used = gemel_("doctor", "--json").json["settings"]
+    assert (used["threads"], used["why"]) == first
+    assert used["limits"] == [limit._asdict() for limit in gemel.thread_limits()]
+    monkeypatch.setenv("GEMEL_THREADS", "3")
+    assert "3 threads: GEMEL_THREADS" in " ".join(gemel_("doctor").out.split())
 
 
 def test_examples_in_docstrings_hold() -> None:

@@ -1,7 +1,7 @@
 // Products of several tokens where an instruction multiplies two rows by two tokens, eight weights at a time (smmla).
 // Codes of two steps are put side by side: rows 0-1 of a vector, and rows 2-3. Many tokens use the codes of a sub-block
-// from memory, four at a time; those of few tokens stay in registers. The last of an odd number of tokens is paired with
-// itself. The order of the float operations is that of matmul.inc.c.
+// from memory, four at a time; those of few tokens stay in registers. The last of an odd number of tokens is paired
+// with itself. The order of the float operations is that of matmul.inc.c.
 
 WORD int takes_pairs(const shape S) { return PAIRS && (S.many || S.T > 1); }
 

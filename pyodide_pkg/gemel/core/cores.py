@@ -200,11 +200,14 @@ def windows_core_records(records: bytes, pointer: int = 8) -> list[Core]:
 
 
 def windows_cores(cores: Collection[Core], allowed: Mapping[int, int]) -> ThreadLimit | None:
-    """Return the fast physical cores among those that a process may use. allowed: its CPUs by group, a mask of bits, -1 for all."""
+    """Return the fast physical cores among those that a process may use.
+
+    allowed: its CPUs by group, as a mask of bits; -1 has all.
+    """
     mine = [core for core in cores if any(mask & allowed.get(group, 0) for group, mask in core.masks.items())]
     if not mine:
         return None
-    within = "" if len(mine) == len(cores) else f", within the affinity or the groups of this process, of {len(cores)}"
+    within = "" if len(mine) == len(cores) else f", within the affinity or groups of this process, of {len(cores)}"
     best = max(core.efficiency for core in mine)
     return _of_cores([int(core.efficiency == best) for core in mine], "GetLogicalProcessorInformationEx", within)
 

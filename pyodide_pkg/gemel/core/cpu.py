@@ -70,6 +70,6 @@ def default_threads() -> int:
     """
     if sys.platform == "emscripten":
         return 1
-    from .cores import thread_limits   # a tab has no use for it
+    from .cores import thread_limits  # a tab has no use for it
 
     return min(thread_limits()[0].threads, MAX_THREADS)
