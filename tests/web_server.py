@@ -37,7 +37,7 @@ class Server:
             [*COMMAND, command, *arguments], stderr=subprocess.PIPE, text=True, env=environment(**env)
         )
         self.said: list[str] = []
-        while not (found := re.search(r"http://\S+", self._line())):
+        while not (found := re.search(r"https?://\S+", self._line())):
             pass
         self.url = found[0]
         self.port = int(found[0].removesuffix("/v1").rpartition(":")[2])

@@ -275,7 +275,9 @@ def test_an_error_says_in_words_what_a_value_must_be(
     assert shared.bad(path, **body_of(path, more))["message"].startswith(message)
 
 
-@pytest.mark.parametrize("module", [addresses, body, files, guard, pages, validation, models, scopes, keys_file, limits])
+@pytest.mark.parametrize("module", [
+    addresses, body, files, guard, pages, validation, models, scopes, keys_file, limits,
+])
 def test_examples_in_docstrings_hold(module: ModuleType) -> None:
     found = doctest.testmod(module)
     assert found.attempted > 0

@@ -31,7 +31,9 @@ from .jobs.service import Service, json_of
 from .models import Models
 from .registry import OpenModels, Registry
 
-APIS = ("anthropic", "ollama", "llama_cpp", "responses", "rerank", "openai")   # folders, each with a module `api`
+APIS = (   # folders, each with a module `api`
+    "anthropic", "ollama", "llama_cpp", "responses", "rerank", "manage", "openai",
+)  # fmt: skip
 
 
 class ApiModule(Protocol):

@@ -84,6 +84,17 @@ class Made:
     n_ctx: int | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """How a model is served, as far as it can change while it is open.
+
+    keep_alive: seconds that it stays open without requests; None: until its memory is needed.
+    """
+
+    defaults: Defaults = NO_DEFAULTS
+    keep_alive: float | None = None
+
+
 Report = Callable[[str, int, int], None]
 """Takes what is done now, how many bytes of it, and of how many (0: unknown). Any thread may call it."""
 
@@ -138,6 +149,12 @@ class Registry(Protocol):
 
     def keep(self, alias: str, seconds: float | None) -> None:
         """Set how long a model stays open that nobody uses; None: as its settings say; below 0: forever."""
+
+    def settings(self, alias: str) -> ModelSettings:
+        """Return the settings of a model that `has` tells of."""
+
+    def set(self, alias: str, settings: ModelSettings) -> None:
+        """Change them, for requests from now on, where `unloads` is true."""
 
     def take(self, served: ServedModel) -> None:
         """Keep a model open until it is given back."""
@@ -205,6 +222,14 @@ class OpenModels:
 
     def keep(self, alias: str, seconds: float | None) -> None:
         """Do nothing: the owner knows when to close it."""
+
+    def settings(self, alias: str) -> ModelSettings:
+        """Return the defaults that the owner set."""
+        return ModelSettings(defaults=self._models[alias].defaults)
+
+    def set(self, alias: str, settings: ModelSettings) -> None:
+        """Raise an error: the owner sets them."""
+        raise NotImplementedError
 
     def take(self, served: ServedModel) -> None:
         """Do nothing, too."""

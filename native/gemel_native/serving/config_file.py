@@ -1,4 +1,4 @@
-"""A file of settings in TOML becomes entries: one table per model.
+"""A file of settings in TOML: [server] (see server_table.py), and a table per model, which becomes an entry.
 
     [models.tiny]
     model = "tiny.gguf"                # a MODEL; a path is relative to the file. Absent: one that is served already
@@ -14,23 +14,26 @@
     sampling = { temperature = 0.2, top_k = 40 }
     overrides = { ".rope.freq_base" = 5e5 }
 
-Each error names the file, the table and the key.
+Each error names the file, the line, the table and the key.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gemel
 from gemel import KV_TYPES
+from gemel_web.http.validation import nearest
 from gemel_web.models import Defaults
 from gemel_web.ollama.options import seconds_of
 
 from .entry import TEMPLATE, Entry, ModelOptions, is_address
+from .lines import lines_of
+from .server_table import Error, ServerTable, is_count, is_text, is_texts
 
 SAMPLING = {field.name for field in dataclasses.fields(gemel.Sampling)}
 
@@ -41,14 +44,32 @@ class Settings:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            tables = tomllib.loads(text)
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise gemel.ArgumentError(f"--config {path}: {getattr(error, 'strerror', None) or error}") from None
-        models = tables.pop("models", {})
-        if tables or not isinstance(models, dict) or not all(isinstance(one, dict) for one in models.values()):
-            odd = next(iter(tables), "models")
-            raise gemel.ArgumentError(f"--config {path}: {odd}: write a table per model, such as [models.tiny]")
-        self.tables: dict[str, Table] = {name: Table(path, name, table) for name, table in models.items()}
+        self._lines = lines_of(text)
+        server, models = tables.pop("server", {}), tables.pop("models", {})
+        if odd := next(iter(tables), ""):
+            meant = nearest(odd, ("server", "models"))
+            words = f"write a table per model, such as [models.tiny], and [server]{meant}"
+            raise self.error((odd,), words)
+        if not isinstance(models, dict):
+            raise self.error(("models",), "write a table per model, such as [models.tiny]")
+        for name, one in models.items():
+            if not isinstance(one, dict):
+                raise self.error(("models", name), "write a table per model, such as [models.tiny]")
+        if not isinstance(server, dict):
+            raise self.error(("server",), "write a table: [server]")
+        self.server = ServerTable(path.parent, server, self.error)
+        self.tables: dict[str, Table] = {name: Table(path, name, table, self.error) for name, table in models.items()}
+
+    def error(self, place: Sequence[str], why: str) -> gemel.ArgumentError:
+        """Return the error for a place of the file."""
+        outer = (tuple(place[:n]) for n in range(len(place), 0, -1))
+        line = next((self._lines[one] for one in outer if one in self._lines), 0)
+        at = f", line {line}" if line else ""
+        return gemel.ArgumentError(f"--config {self._path}{at}: {'.'.join(place)}: {why}")
 
     def applied(self, entries: Mapping[str, Entry], usual: ModelOptions) -> list[Entry]:
         """Return entries with the settings of their tables, then those of further models. usual: options of all."""
@@ -62,11 +83,11 @@ class Settings:
 class Table:
     """What the file says about a model."""
 
-    def __init__(self, path: Path, name: str, table: dict[str, Any]) -> None:
-        self._path, self._name, self._table = path, name, dict(table)
+    def __init__(self, path: Path, name: str, table: dict[str, Any], error: Error) -> None:
+        self._path, self._name, self._table, self._make_error = path, name, dict(table), error
         for key in table:
             if key not in KEYS:
-                raise self._error(key, f"there is no such key; known: {', '.join(KEYS)}")
+                raise self._error(key, _no_such_key(key, KEYS))
         for key, check in KEYS.items():
             if key in table and not check(table[key]):
                 raise self._error(key, f"{table[key]!r:.100} is not {WANTED[key]}")
@@ -96,7 +117,7 @@ class Table:
     def _defaults(self) -> Defaults:
         sampling = dict(self._table.get("sampling", {}))
         if odd := next((key for key in sampling if key not in SAMPLING), None):
-            raise self._error(f"sampling.{odd}", f"there is no such key; known: {', '.join(sorted(SAMPLING))}")
+            raise self._error("sampling", _no_such_key(odd, sorted(SAMPLING)), odd)
         try:
             gemel.Sampling(**sampling)
         except (gemel.GemelError, TypeError) as error:
@@ -123,30 +144,24 @@ class Table:
     def _placed(self, given: str) -> str:
         return given if is_address(given) else str(self._path.parent / Path(given).expanduser())
 
-    def _error(self, key: str, why: str) -> gemel.ArgumentError:
-        return gemel.ArgumentError(f"--config {self._path}: models.{self._name}.{key}: {why}")
+    def _error(self, key: str, why: str, *inner: str) -> gemel.ArgumentError:
+        return self._make_error(("models", self._name, key, *inner), why)
 
 
-def _texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) and one for one in value)
+def _no_such_key(key: str, known: Iterable[str]) -> str:
+    meant = nearest(key, list(known)) or f"; known: {', '.join(known)}"
+    return f"there is no such key{meant}"
 
 
 def _table(value: object) -> bool:
     return isinstance(value, dict)
 
 
-def _text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _count(value: object) -> bool:
-    return type(value) is int and value >= 1
-
-
 KEYS: dict[str, Callable[[object], bool]] = {
-    "model": _text, "aliases": _texts, "ctx": _count, "kv_type": lambda value: value in KV_TYPES, "threads": _count,
-    "template": _text, "system": _text, "keep_alive": lambda value: type(value) in (int, float, str),
-    "max_tokens": _count, "stop": _texts, "sampling": _table, "overrides": _table, "draft": _text,
+    "model": is_text, "aliases": is_texts, "ctx": is_count, "kv_type": lambda value: value in KV_TYPES,
+    "threads": is_count, "template": is_text, "system": is_text,
+    "keep_alive": lambda value: type(value) in (int, float, str),
+    "max_tokens": is_count, "stop": is_texts, "sampling": _table, "overrides": _table, "draft": is_text,
 }  # fmt: skip
 WANTED = {
     "model": "a path, an address or a short name", "aliases": "a list of names", "ctx": "an integer of at least 1",

@@ -51,7 +51,8 @@ ModelsDir = Annotated[Path | None, option(
 )]
 ConfigFile = Annotated[Path | None, option(
     "--config", panel=SERVER, metavar="FILE", default="none",
-    words="Settings of each model, in TOML: context, cache type, template, sampling, further names, keep_alive.",
+    words="Settings in TOML: in [server] these options, in a table for each model its context, cache type, template, "
+    "sampling, further names and keep_alive.",
 )]
 KeepAlive = Annotated[str | None, option(
     "--keep-alive", panel=SERVER, metavar="TIME", default="until its memory is needed",
@@ -75,6 +76,14 @@ ApiKey = Annotated[str | None, option(
 Keys = Annotated[Path | None, option(
     "--keys", panel=SAFETY, metavar="FILE", default="none",
     words="A file of keys that gemel keys makes, each with its scopes and limits. Changes count at once.",
+)]
+Certificate = Annotated[Path | None, option(
+    "--ssl-certfile", panel=SAFETY, metavar="FILE", default="none: plain HTTP",
+    words="A certificate with its chain, in PEM: serve HTTPS.",
+)]
+PrivateKey = Annotated[Path | None, option(
+    "--ssl-keyfile", panel=SAFETY, metavar="FILE", default="in --ssl-certfile",
+    words="The certificate's private key, in PEM, without a password.",
 )]
 AllowedHosts = Annotated[list[str] | None, option(
     "--allowed-host", panel=SAFETY, metavar="NAME", default="localhost, --host, any IP address",

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -64,7 +66,8 @@ class Protocol(H11Protocol):
         """Start waiting for the first head."""
         self._raw = transport
         super().connection_made(Transport(transport, self))   # type: ignore[arg-type]
-        transport.set_write_buffer_limits(high=0)   # pause_writing is called as soon as anything is buffered
+        least = int(transport.get_extra_info("sslcontext") is not None)   # with TLS, 0 would pause without a byte
+        transport.set_write_buffer_limits(high=least, low=0)   # pause_writing is called as soon as anything is buffered
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -186,12 +189,25 @@ class Protocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """A server that, when asked to stop, gives requests some seconds to finish and then ends them with an API error."""
+    """A server that, when asked to stop, gives requests some seconds to finish and then ends them with an API error.
 
-    def __init__(self, config: uvicorn.Config, scheduler: Scheduler, *, stop_seconds: float) -> None:
+    reload: is called in the event loop at SIGHUP, where there is such a signal.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, scheduler: Scheduler, *, stop_seconds: float,
+        reload: Callable[[], None] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(config)
+        self._reload = reload
         self._scheduler = scheduler
         self._stop_seconds = stop_seconds
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin."""
+        if self._reload is not None and hasattr(signal, "SIGHUP"):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop."""

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ import gemel
 from gemel_web.http.errors import ApiError, of_failure
 from gemel_web.jobs.service import unknown
 from gemel_web.models import ServedModel, too_wide
-from gemel_web.registry import Card, Description, Drop, Facts, Shelf, State
+from gemel_web.registry import Card, Description, Drop, Facts, ModelSettings, Shelf, State
 
 from .entry import Entry, Need, description_of, facts_of, need_of, open_entry
 
@@ -197,6 +197,18 @@ class Models:
             row.keep = None if kept is None or kept < 0 else kept
             self._rest(row)
 
+    def settings(self, alias: str) -> ModelSettings:
+        """Return the settings of a model."""
+        entry = self.entry(alias)
+        return ModelSettings(defaults=entry.defaults, keep_alive=entry.keep_alive)
+
+    def set(self, alias: str, settings: ModelSettings) -> None:
+        """Change them, until the server stops."""
+        row = self._row(alias)
+        if row is None:
+            raise KeyError(alias)
+        self._put(row, replace(row.entry, defaults=settings.defaults, keep_alive=settings.keep_alive))
+
     def take(self, served: ServedModel) -> None:
         """Count a use."""
         for row in self._of(served):
@@ -228,6 +240,45 @@ class Models:
         """Read the header of a model that is not open."""
         row = self._row(alias)
         return None if row is None else await asyncio.to_thread(description_of, row.entry, longest)
+
+    # ---- Changes -----------------------------------------------------------------------------------------------------
+
+    def reload(self, given: Sequence[Entry], before: Collection[str]) -> None:
+        """Take other entries for those that were given before, by alias: add, change and forget models.
+
+        One that is open and has to be opened in another way is closed once its answers have ended.
+        """
+        names = {entry.alias for entry in given}
+        for entry in given:
+            row = self._rows.get(entry.alias)
+            if row is None:
+                self.add(entry)
+                log.info("%s: added", entry.alias)
+            elif entry.alias not in before:
+                log.warning("%s of the settings is not served: a client made a model of this name", entry.alias)
+            elif replace(entry, created=0) != replace(row.entry, created=0):
+                opens_alike = (entry.source, entry.how) == (row.entry.source, row.entry.how)
+                self._put(row, replace(entry, created=row.entry.created))
+                log.info("%s: settings changed", entry.alias)
+                if row.served is not None and not opens_alike:
+                    self._start(self._leave(row))
+        for alias in (set(before) - names) & set(self._rows):
+            self._start(self.remove(alias))
+            log.info("%s: removed", alias)
+
+    def _put(self, row: Row, entry: Entry) -> None:
+        row.entry, row.keep = entry, entry.keep_alive
+        if row.served is not None:
+            row.served = replace(row.served, defaults=entry.defaults)
+        self._rest(row)
+
+    async def _leave(self, row: Row) -> None:
+        async with self._lock:
+            row.is_leaving = True
+            try:
+                await self._unload(row)
+            finally:
+                row.is_leaving = False
 
     # ---- Opening -----------------------------------------------------------------------------------------------------
 

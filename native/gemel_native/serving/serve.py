@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -43,6 +42,8 @@ def serve(
     access_log: options.AccessLog = None,
     api_key: options.ApiKey = None,
     keys: options.Keys = None,
+    ssl_certfile: options.Certificate = None,
+    ssl_keyfile: options.PrivateKey = None,
     allowed_host: options.AllowedHosts = None,
     allowed_origin: options.AllowedOrigins = None,
     threads: ThreadsOption = None,
@@ -60,37 +61,24 @@ def serve(
     may pull, create, copy and delete models.
 
     Options under Server and Safety, except --alias, --max-memory, --models-dir, --config,
-    --keep-alive and --page, can also be set in the environment, such as GEMEL_SERVE_PORT=8080.
+    --keep-alive and --page, can also be set in the environment, such as GEMEL_SERVE_PORT=8080,
+    and all of them in the table [server] of --config.
+
+    SIGHUP reads the file of --config again, SIGTERM and Ctrl-C stop the server in order.
     """
     check_packages("serve")
-    from .config_file import Settings
-    from .entries import aliases_of, entries_of, size_of, time_of
-    from .entry import ModelOptions
-    from .page import needed_page, page_folder
-    from .server import listen, models_of, run
-    from .settings import settings_of
-    from .shelf import Files
+    from .start import start
 
-    settings = settings_of({
+    fields = {
         "host": host, "port": port, "parallel": parallel, "cache_memory": cache_memory, "queue": queue,
         "access_log": access_log, "api_key": api_key, "keys": keys,
+        "ssl_certfile": ssl_certfile, "ssl_keyfile": ssl_keyfile,
         "allowed_hosts": tuple(allowed_host) if allowed_host else None,
         "allowed_origins": tuple(allowed_origin) if allowed_origin else None,
-    })
-    folder = None if page is False else needed_page() if page else page_folder()
-    drafts = draft_of(draft, no_draft)
-    how = ModelOptions(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, draft=drafts, overrides=overrides)
-    named = aliases_of(models or [], alias, overrides)
-    file = None if config is None else Settings(config)
-    alive = None if keep_alive is None else time_of(keep_alive)
-    entries = entries_of(named, how, folder=models_dir, settings=file, keep_alive=alive)
-    limit = None if max_memory is None else size_of(max_memory)
-    opening = models_of(
-        entries, max_memory=limit, cache_memory=settings.cache_bytes,
-        at_once=len(entries) == len(named) == 1 and models_dir is None,
-    )
-    with closing(listen(settings.host, settings.port)) as listening, opening as served:
-        if not named or models_dir is not None:
-            files = Files(served, how, alive)
-            served.shelf, served.named = files, files.alias
-        run(settings, served, listening, page=folder)
+    }
+    given = {
+        "models": models or None, "alias": alias, "models_dir": models_dir, "max_memory": max_memory,
+        "keep_alive": keep_alive, "page": page, "threads": threads, "isa": isa, "ctx": ctx, "kv_type": kv_type,
+        "draft": draft_of(draft, no_draft) if draft is not None or no_draft else None,
+    }
+    start(fields, given, overrides, config)

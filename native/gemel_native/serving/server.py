@@ -84,9 +84,12 @@ def opened_entry(entry: Entry, cache: int | None) -> Iterator[gemel_web.ServedMo
 
 def run(
     settings: Settings, models: Models, listening: socket.socket, *,
-    page: Path | None, ready: Callable[[str], None] | None = None,
+    page: Path | None, ready: Callable[[str], None] | None = None, reload: Callable[[], None] | None = None,
 ) -> None:  # fmt: skip
-    """Serve models, and a page, on a listening socket until a signal arrives. ready: is called with the address."""
+    """Serve models, and a page, on a listening socket until a signal arrives.
+
+    ready: is called with the address; reload: at SIGHUP, in the event loop.
+    """
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
     logging.getLogger("gemel_web").setLevel(logging.INFO)
     app = gemel_web.create_app(settings.config(), models, static=page)
@@ -94,10 +97,11 @@ def run(
     connection = type("Connection", (Protocol,), limits)
     config = uvicorn.Config(
         app, http=connection, ws="none", loop="asyncio", log_config=None, access_log=False, proxy_headers=False,
-        server_header=False, timeout_graceful_shutdown=math.ceil(settings.stop_seconds) + 5,
+        server_header=False, ssl_certfile=settings.ssl_certfile, ssl_keyfile=settings.ssl_keyfile,
+        timeout_graceful_shutdown=math.ceil(settings.stop_seconds) + 5,
     )
     host, port = listening.getsockname()[:2]
-    url = url_of(host, port)
+    url = url_of(host, port, secure=settings.ssl_certfile is not None)
     and_page = "" if page is None else f", the page at {url}/"
     names = models.aliases()
     first = next(iter(models.open_models().values()), None)
@@ -110,7 +114,8 @@ def run(
             "sets one)")
     if ready is not None:
         ready(f"{url}/")
-    Server(config, app.state.scheduler, stop_seconds=settings.stop_seconds).run(sockets=[listening])
+    server = Server(config, app.state.scheduler, stop_seconds=settings.stop_seconds, reload=reload)
+    server.run(sockets=[listening])
 
 
 def listen(host: str, port: int, *, instead: bool = False) -> socket.socket:
@@ -136,8 +141,8 @@ def listen(host: str, port: int, *, instead: bool = False) -> socket.socket:
     return made
 
 
-def url_of(host: str, port: int) -> str:
+def url_of(host: str, port: int, *, secure: bool = False) -> str:
     """Return the server's address as a browser on this machine reaches it."""
     name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host) or (f"[{host}]" if ":" in host else host)
-    return f"http://{name}:{port}"
+    return f"http{'s' if secure else ''}://{name}:{port}"
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import ssl
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import gemel
 from gemel_web import Config
@@ -21,6 +23,7 @@ USUAL = (("http://", ":80"), ("https://", ":443"))   # default ports, which brow
 OPTIONS = {
     "host": "--host", "port": "--port", "parallel": "--parallel", "cache_memory": "--cache-memory", "queue": "--queue",
     "api_key": "--api-key", "keys": "--keys", "allowed_hosts": "--allowed-host", "allowed_origins": "--allowed-origin",
+    "ssl_certfile": "--ssl-certfile", "ssl_keyfile": "--ssl-keyfile",
 }  # fmt: skip
 
 
@@ -75,6 +78,8 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8090
     api_key: Key | None = None
     keys: Keys | None = None
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None   # None: in ssl_certfile
     allowed_hosts: tuple[Host, ...] = ()
     allowed_origins: tuple[Origin, ...] = ()
     parallel: Annotated[int, Field(ge=1, le=124)] = Config.parallel
@@ -115,15 +120,51 @@ class Settings(BaseSettings):
         )
 
 
-def settings_of(options: dict[str, Any]) -> Settings:
+class FileTable(Protocol):
+    """The table of a settings file."""
+
+    def fields(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of fields that neither options nor the environment set."""
+
+    def error(self, key: str, why: str) -> gemel.ArgumentError:
+        """Return the error for a key."""
+
+
+def settings_of(options: Mapping[str, Any], file: FileTable | None = None) -> Settings:
     """Return the settings; options that were given (not None) come first. ArgumentError names what is invalid."""
+    given = {name: value for name, value in options.items() if value is not None}
+    of_file = {} if file is None else file.fields(given)
+
+    def invalid(name: str, why: str) -> gemel.ArgumentError:
+        if file is not None and name in of_file:
+            return file.error(name, why)
+        where = " or ".join(filter(None, (OPTIONS.get(name), PREFIX + name.upper())))
+        return gemel.ArgumentError(f"{where}: {why}")
+
     try:
-        return Settings(**{name: value for name, value in options.items() if value is not None})
+        settings = Settings(**of_file, **given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        name = str(first["loc"][0])
-        words = first["msg"].removeprefix("Value error, ")
-        where = " or ".join(filter(None, (OPTIONS.get(name), PREFIX + name.upper())))
-        raise gemel.ArgumentError(f"{where}: {words}") from None
+        raise invalid(str(first["loc"][0]), first["msg"].removeprefix("Value error, ")) from None
     except SettingsError as error:
         raise gemel.ArgumentError(f"environment variable {PREFIX}...: {error}") from None
+    if settings.ssl_certfile is None and settings.ssl_keyfile is not None:
+        raise invalid("ssl_keyfile", "it needs a certificate: give --ssl-certfile, too")
+    try:
+        tls_of(settings)
+    except (OSError, ValueError) as error:
+        raise invalid("ssl_certfile", f"no certificate with its key can be read: {error}") from None
+    return settings
+
+
+def tls_of(settings: Settings) -> ssl.SSLContext | None:
+    """Return what HTTPS needs; None: HTTP. Raises OSError or ValueError for files that are invalid."""
+    if settings.ssl_certfile is None:
+        return None
+
+    def password() -> str:
+        raise ValueError("the private key has a password: write it without one")
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile, password)
+    return context
