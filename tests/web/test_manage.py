@@ -60,7 +60,7 @@ def test_models_are_loaded_and_unloaded(managed: Asked, models: Models) -> None:
 
 
 def test_settings_change_answers_from_then_on(managed: Asked) -> None:
-    before = {"keep_alive": None, "max_tokens": None, "stop": [], "system": None, "sampling": {}}
+    before: dict[str, Any] = {"keep_alive": None, "max_tokens": None, "stop": [], "system": None, "sampling": {}}
     assert managed.get("/manage/models/a").json()["settings"] == before
     new = {"keep_alive": 60, "max_tokens": 3, "system": "be brief", "sampling": {"temperature": 0}}
     assert patch(managed, "a", **new, stop=None) == {**before, **new}

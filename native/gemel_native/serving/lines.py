@@ -38,7 +38,7 @@ def lines_of(text: str) -> dict[Path, int]:
 
 
 def _path(fragment: str) -> Path:
-    """Return the parts of a header or a key; () if it is none."""
+    """Return the parts of a header or a key; () for anything else."""
     try:
         inside = tomllib.loads(fragment)
     except tomllib.TOMLDecodeError:
