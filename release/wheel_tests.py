@@ -26,8 +26,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         venv.create(name, with_pip=True)
         python = Path(name, "Scripts", "python.exe") if os.name == "nt" else Path(name, "bin", "python")
-        install = [python, "-m", "pip", "install", "--quiet", "--find-links", Path(dist).resolve()]
-        subprocess.run([*install, "--only-binary", "gemel,gemel-page", f"gemel[serve]=={version}", *NEEDED], check=True)
+        install = ["-m", "pip", "install", "--quiet", "--only-binary", "gemel,gemel-page"]
+        found = ["--find-links", str(Path(dist).resolve()), f"gemel[serve]=={version}"]
+        subprocess.run([str(python), *install, *found, *NEEDED], check=True)
         files = [ROOT / "tests" / "python" / f"test_{test}.py" for test in TESTS]
         env = {key: value for key, value in os.environ.items() if not key.startswith(("GEMEL_", "PYTHONPATH"))}
         quick = ["-q", "-m", "not (model or slow or huge)"]
