@@ -20,10 +20,11 @@ from gemel import KvType, Overrides
 from gemel.profiling import EVENTS, Limits, limits
 
 from . import bench_profile
+from .bench_serve import Load, bench_serve
 from .case import Case
 from .machine import machine, peak_rss_mb
 from .opening import check_isas, opened
-from .options import DraftOption, JsonOption, KvTypeOption, ModelArgument, numbers_of, usage_error, whole
+from .options import MODEL_HELP, DraftOption, JsonOption, KvTypeOption, numbers_of, usage_error, whole
 from .output import bytes_text, console, counted, facts, print_json, table
 from .overrides import with_overrides
 from .progress import Bar
@@ -43,9 +44,14 @@ PROFILE_HELP = "Run each configuration once more, and show the time of each oper
 TRACE_HELP = "Write the events of that run to a file, for Perfetto or chrome://tracing."
 
 
+SERVER = "With --serve"
+
+
 @with_overrides
 def bench(
-    name: ModelArgument,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help=MODEL_HELP + " Not with --serve.", show_default=False)
+    ] = None,
     *,
     prefill: Annotated[str, typer.Option("-p", "--prefill", metavar="N,...", help=PREFILL_HELP)] = "512",
     decode: Annotated[str, typer.Option("-n", "--decode", metavar="N,...", help=DECODE_HELP)] = "128",
@@ -66,9 +72,61 @@ def bench(
     profile: Annotated[bool, typer.Option("--profile", help=PROFILE_HELP)] = False,
     trace: Annotated[Path | None, typer.Option("--trace", metavar="FILE.json", help=TRACE_HELP)] = None,
     json: JsonOption = False,
+    serve: Annotated[str | None, typer.Option(
+        "--serve", metavar="URL", rich_help_panel=SERVER, show_default=False,
+        help="Measure a server of OpenAI's API instead of a model: how long its answers take under load.",
+    )] = None,
+    requests: Annotated[int, typer.Option(
+        "--requests", parser=whole(1, 1_000_000), metavar="N", rich_help_panel=SERVER,
+        help="How many requests to send.",
+    )] = 100,
+    concurrency: Annotated[int, typer.Option(
+        "--concurrency", parser=whole(1, 1000), metavar="N", rich_help_panel=SERVER,
+        help="Most requests at a time; further ones are sent late.",
+    )] = 8,
+    rate: Annotated[float | None, typer.Option(
+        "--rate", min=0.001, metavar="N", rich_help_panel=SERVER, show_default="as fast as they are answered",
+        help="Requests a second, as Poisson arrivals.",
+    )] = None,
+    dataset: Annotated[Path | None, typer.Option(
+        "--dataset", metavar="FILE", rich_help_panel=SERVER, show_default="random words",
+        help="Prompts: a .jsonl with a prompt or messages per line, or ShareGPT's JSON.",
+    )] = None,
+    prompt_tokens: Annotated[int, typer.Option(
+        "--prompt-tokens", parser=whole(1, 1_000_000), metavar="N", rich_help_panel=SERVER,
+        help="Length of a prompt of random words, about.",
+    )] = 128,
+    answer_tokens: Annotated[int, typer.Option(
+        "--answer-tokens", parser=whole(1, 1_000_000), metavar="N", rich_help_panel=SERVER,
+        help="Most tokens of an answer.",
+    )] = 64,
+    served_model: Annotated[str | None, typer.Option(
+        "--model", metavar="NAME", rich_help_panel=SERVER, show_default="the server's only one",
+        help="The server's model to ask.",
+    )] = None,
+    completions: Annotated[bool, typer.Option(
+        "--completions", rich_help_panel=SERVER, help="Ask /v1/completions, not chats.",
+    )] = False,
+    temperature: Annotated[float, typer.Option(
+        "--temp", min=0.0, metavar="T", rich_help_panel=SERVER, help="Temperature of the requests.",
+    )] = 0.0,
+    seed: Annotated[int, typer.Option(
+        "--seed", metavar="N", rich_help_panel=SERVER, help="Of the arrivals, and of random words.",
+    )] = 0,
+    api_key: Annotated[str | None, typer.Option(
+        "--api-key", metavar="KEY", rich_help_panel=SERVER, show_default="GEMEL_SERVE_API_KEY",
+        help="The server's key. Other users of this machine can see it: the environment is safer.",
+    )] = None,
+    timeout: Annotated[float, typer.Option(
+        "--timeout", min=0.1, metavar="SECONDS", rich_help_panel=SERVER,
+        help="A request fails if the server is silent for so long.",
+    )] = 600.0,
+    plot: Annotated[Path | None, typer.Option(
+        "--plot", metavar="FILE.svg", rich_help_panel=SERVER, show_default=False, help="Draw the times.",
+    )] = None,
     overrides: Overrides,
 ) -> None:
-    """Measure how many tokens per second a model prefills and decodes.
+    """Measure how many tokens per second a model prefills and decodes, or how long a server's answers take.
 
     Decoding is greedy generation, sampling and detokenising included.
     A depth of 0 decodes after a single token. With --draft, several tokens may share a pass.
@@ -77,6 +135,18 @@ def bench(
     measured in the same run with as many threads: reading memory, and
     multiplying 8-bit integers.
     """
+    if serve is not None:
+        if name is not None:
+            raise usage_error("MODEL: --serve measures the server's model: leave it out, or name that with --model")
+        asked = Load(
+            url=serve, model=served_model, api="completions" if completions else "chat", n=requests, rate=rate,
+            concurrency=concurrency, dataset=dataset, n_prompt=prompt_tokens, n_answer=answer_tokens,
+            temperature=temperature, seed=seed, key=api_key, timeout=timeout,
+        )  # fmt: skip
+        bench_serve(asked, as_json=json, plot_to=plot)
+        return
+    if name is None:
+        raise usage_error("Missing argument 'MODEL', or --serve URL")
     tests: list[tuple[Literal["prefill", "decode"], int]] = []
     tests += [("prefill", n) for n in numbers_of(prefill, "--prefill", least=0, most=MAX_TOKENS) if n]
     tests += [("decode", n) for n in numbers_of(decode, "--decode", least=0, most=MAX_TOKENS) if n]
