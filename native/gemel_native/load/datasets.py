@@ -43,7 +43,7 @@ class Prompt:
 
 
 def synthetic(n: int, n_words: int, seed: int) -> list[Prompt]:
-    """Return n prompts of common words, most of which are one token each. Each begins with a number of its own.
+    """Return n prompts of common words, most of which are one token each. Each begins with its number.
 
     >>> synthetic(1, 4, 0)[0].text().count(" ")
     3

@@ -1,4 +1,4 @@
-"""Requests at planned times: as Poisson arrivals at a rate, or all at once, with so many at a time."""
+"""Requests at planned times: as Poisson arrivals at a rate, or all at once, with up to N at a time."""
 
 from __future__ import annotations
 
