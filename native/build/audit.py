@@ -19,6 +19,7 @@ from pathlib import Path
 
 import lief
 from platforms import PLATFORMS, Platform
+from sections import faults_of_code, text
 
 SIZE_MAX = 2_000_000
 CORE = "gemel/_core/"
@@ -114,6 +115,8 @@ def _of_core(data: bytes, platform: Platform) -> Iterator[str]:
         return
     if machine not in MACHINES[platform.machine]:
         yield f"the core is for {machine}, not for {platform.machine}"
+    else:
+        yield from faults_of_code(binary, platform)
     allowed = LIBRARIES[system]
     yield from (
         f"the core loads {name}, which other machines may not have" for name in needed
@@ -123,11 +126,6 @@ def _of_core(data: bytes, platform: Platform) -> Iterator[str]:
     if not any(name.startswith("gemel_") for name in own):
         yield "the core exports no gemel_*"
     yield from (f"the core exports {name}" for name in sorted(own) if not name.startswith("gemel_"))
-
-
-def text(name: str | bytes) -> str:
-    """Return a name of a binary: lief gives bytes where it is not UTF-8."""
-    return name if isinstance(name, str) else name.decode(errors="replace")
 
 
 def _of_elf(binary: lief.ELF.Binary, platform: Platform) -> Iterator[str]:

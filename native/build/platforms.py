@@ -12,12 +12,14 @@ class Platform:
         host: Python's name, as sysconfig.get_platform() returns it there
         tags: of the wheel
         library: the file name of the core
+        extensions: of the processor's instructions, which every machine with this system has
     """
 
     target: str
     host: str
     tags: tuple[str, ...]
     library: str
+    extensions: frozenset[str] = frozenset()
 
     @property
     def machine(self) -> str:
@@ -39,10 +41,21 @@ def _linux(machine: str) -> dict[str, Platform]:
     }
 
 
+AVX2 = frozenset({"SSE3", "SSSE3 or SSE4", "AVX or AVX2"})   # and F16C, which is encoded alike
+EXTENSIONS = {   # of the instruction sets of rows.cmake that not every processor has; x86.py and arm64.py name them
+    "avx2": AVX2,
+    "avxvnni": AVX2 | {"AVX-VNNI"},
+    "avx512vnni": AVX2 | {"AVX-512"},
+    "neondot": frozenset({"dot product"}),
+    "neoni8mm": frozenset({"dot product", "i8mm"}),
+}
+SECTION_MAX = 7   # characters of a section's name in a DLL, behind the full stop
 PLATFORMS = {
     **_linux("x86_64"), **_linux("aarch64"),
     "windows-x64": Platform("x86_64-windows-gnu", "win-amd64", ("win_amd64",), "gemel.dll"),
     "windows-arm64": Platform("aarch64-windows-gnu", "win-arm64", ("win_arm64",), "gemel.dll"),
-    "macos-x86_64": Platform("x86_64-macos.11.0", "macosx-11.0-x86_64", ("macosx_11_0_x86_64",), "libgemel.dylib"),
-    "macos-arm64": Platform("aarch64-macos.11.0", "macosx-11.0-arm64", ("macosx_11_0_arm64",), "libgemel.dylib"),
+    "macos-x86_64": Platform("x86_64-macos.11.0", "macosx-11.0-x86_64", ("macosx_11_0_x86_64",), "libgemel.dylib",
+                             frozenset({"SSE3", "SSSE3 or SSE4"})),   # macOS 11 runs on no older processor
+    "macos-arm64": Platform("aarch64-macos.11.0", "macosx-11.0-arm64", ("macosx_11_0_arm64",), "libgemel.dylib",
+                            frozenset({"LSE", "dot product"})),   # since the first Mac with arm64
 }   # fmt: skip

@@ -2,6 +2,10 @@
 #include "../cpu.h"
 #include "kernels.h"
 
+#if defined __clang__ && defined __APPLE__
+__attribute__((used)) static void code_after_kernels(void) {}   // the linker puts this file behind them
+#endif
+
 static int always(void) { return 1; }
 
 #define ISA(name) extern const kernels kernels_##name
