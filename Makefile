@@ -39,7 +39,7 @@ test: lint pytest  ## everything: lint, C checks (plain, sanitized, cross), the 
 files = $(patsubst %,tests/python/test_%.py,$(1))
 part_tabs = tests/browser
 part_checks = $(call files,c_checks fuzz)
-part_builds = $(call files,cross install platform_wheels) tests/wasm
+part_builds = $(call files,cross install platform_wheels wheel_code) tests/wasm
 part_web = tests/web
 part_rest = tests/python $(patsubst %,--ignore=%,$(part_checks) $(part_builds))
 nice_builds = nice -n 4
@@ -69,7 +69,7 @@ quick: $(VENV)/dev  ## the quick tests of the API and the server, on all CPUs; o
 wasm: $(VENV)/dev  ## the wheel for Pyodide, into dist: by emcc where PATH has it, else zig; COMPILER=emcc or zig
 	$(BIN)/python pyodide_pkg/build/pyodide_wheel.py $(if $(COMPILER),--compiler $(COMPILER))
 
-wheels: $(VENV)/dev  ## a wheel for each platform, into dist, checked; PLATFORMS="linux-aarch64 macos-arm64 ..."
+wheels: $(VENV)/dev  ## all that is published, into dist, checked: wheels, page, npm, sdist; PLATFORMS="linux-aarch64 page ..."
 	$(BIN)/python native/build/wheels.py $(PLATFORMS)
 
 assets: $(VENV)/dev  ## what gemel's pages need without any other server: Pyodide, wheels, licences

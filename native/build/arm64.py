@@ -1,6 +1,7 @@
 """Machine code of AArch64 into its instructions that ARMv8.0 does not have: their places and extensions.
 
-Each instruction is a word of 32 bits, of which a mask and a value tell the extension, as the architecture's manual says.
+Each instruction is a word of 32 bits, of which a mask and a value tell the extension, as
+the architecture's manual says.
 """
 
 import array

@@ -1,6 +1,6 @@
 """What must be true of a wheel before it is published: faults() finds what is not.
 
-    python native/build/audit.py PLATFORM WHEEL
+    python native/build/audit.py PLATFORM WHEEL     (page: the wheel gemel-page)
 
 Prints a line for each fault, and fails if there is one.
 """
@@ -11,6 +11,7 @@ import base64
 import csv
 import hashlib
 import io
+import json
 import re
 import sys
 import zipfile
@@ -23,6 +24,7 @@ from sections import faults_of_code, text
 
 SIZE_MAX = 2_000_000
 CORE = "gemel/_core/"
+PAGE = "gemel_page/static/"
 BINARIES = (".so", ".dll", ".dylib", ".pyd", ".wasm", ".a", ".o")
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = re.compile(rb"(?:/home/|/root/|/Users/|[A-Za-z]:\\Users\\)[\w.+-]+")   # of who compiled the core
@@ -50,10 +52,28 @@ def faults(wheel: Path, platform: Platform) -> list[str]:
     return list(_of_files(wheel, platform))
 
 
-def _of_files(wheel: Path, platform: Platform) -> Iterator[str]:
+def faults_of_page(wheel: Path) -> list[str]:
+    """Return a sentence for each thing that is wrong with the wheel gemel-page."""
+    files = read(wheel)
+    listed = json.loads(files.get(f"{PAGE}assets.json", b"{}"))
+    found = [*_of_every(wheel.name, files, ("any",))]
+    if not listed:
+        found.append(f"it has no {PAGE}assets.json")
+    for one in [one for group in listed.values() for one in group]:
+        if hashlib.sha256(files.get(f"{PAGE}{one['name']}", b"")).hexdigest() != one["sha256"]:
+            found.append(f"{PAGE}{one['name']} is missing, or is not the file that assets.json names")
+    return found
+
+
+def read(wheel: Path) -> dict[str, bytes]:
+    """Return a wheel's files."""
     with zipfile.ZipFile(wheel) as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
-    yield from _of_tags(wheel.name, files, platform)
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _of_every(file_name: str, files: dict[str, bytes], tags: tuple[str, ...]) -> Iterator[str]:
+    """Yield what is wrong with any wheel: its tags, RECORD and licence, and paths of the machine that built it."""
+    yield from _of_tags(file_name, files, tags)
     yield from _of_record(files)
     if not any(name.endswith(".dist-info/licenses/LICENSE") for name in files):
         yield "it has no licence: .dist-info/licenses/LICENSE"
@@ -62,6 +82,11 @@ def _of_files(wheel: Path, platform: Platform) -> Iterator[str]:
         if found or str(ROOT).encode() in data:
             path = found[0].decode(errors="replace") if found else str(ROOT)
             yield f"{name} has a path of the machine that built it: {path}"
+
+
+def _of_files(wheel: Path, platform: Platform) -> Iterator[str]:
+    files = read(wheel)
+    yield from _of_every(wheel.name, files, platform.tags)
     core = f"{CORE}{platform.library}"
     yield from (f"{name} is a binary beside the core" for name in files if name.endswith(BINARIES) and name != core)
     if core in files:
@@ -70,14 +95,14 @@ def _of_files(wheel: Path, platform: Platform) -> Iterator[str]:
         yield f"it has no core: {core}"
 
 
-def _of_tags(file_name: str, files: dict[str, bytes], platform: Platform) -> Iterator[str]:
-    if not file_name.endswith(f"-py3-none-{platform.tag}.whl"):
-        yield f"its file name does not end with -py3-none-{platform.tag}.whl"
+def _of_tags(file_name: str, files: dict[str, bytes], tags: tuple[str, ...]) -> Iterator[str]:
+    if not file_name.endswith(f"-py3-none-{'.'.join(tags)}.whl"):
+        yield f"its file name does not end with -py3-none-{'.'.join(tags)}.whl"
     about = next((data.decode() for name, data in files.items() if name.endswith(".dist-info/WHEEL")), "")
-    tags = sorted(re.findall(r"^Tag: (.*)$", about, re.MULTILINE))
-    wanted = sorted(f"py3-none-{tag}" for tag in platform.tags)
-    if tags != wanted:
-        yield f"WHEEL has the tags {', '.join(tags) or 'none'} instead of {', '.join(wanted)}"
+    found = sorted(re.findall(r"^Tag: (.*)$", about, re.MULTILINE))
+    wanted = sorted(f"py3-none-{tag}" for tag in tags)
+    if found != wanted:
+        yield f"WHEEL has the tags {', '.join(found) or 'none'} instead of {', '.join(wanted)}"
 
 
 def _of_record(files: dict[str, bytes]) -> Iterator[str]:
@@ -150,6 +175,7 @@ def _of_macho(binary: lief.MachO.Binary, platform: Platform) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    found = faults(Path(sys.argv[2]), PLATFORMS[sys.argv[1]])
+    name, wheel = sys.argv[1], Path(sys.argv[2])
+    found = faults_of_page(wheel) if name == "page" else faults(wheel, PLATFORMS[name])
     print(*found, sep="\n", end="\n" * bool(found))
     sys.exit(bool(found))

@@ -53,7 +53,8 @@ SECTION_MAX = 7   # characters of a section's name in a DLL, behind the full sto
 PLATFORMS = {
     **_linux("x86_64"), **_linux("aarch64"),
     "windows-x64": Platform("x86_64-windows-gnu", "win-amd64", ("win_amd64",), "gemel.dll"),
-    "windows-arm64": Platform("aarch64-windows-gnu", "win-arm64", ("win_arm64",), "gemel.dll"),
+    "windows-arm64": Platform("aarch64-windows-gnu", "win-arm64", ("win_arm64",), "gemel.dll",
+                              frozenset({"LSE"})),   # in zig's own library, which never runs it there
     "macos-x86_64": Platform("x86_64-macos.11.0", "macosx-11.0-x86_64", ("macosx_11_0_x86_64",), "libgemel.dylib",
                              frozenset({"SSE3", "SSSE3 or SSE4"})),   # macOS 11 runs on no older processor
     "macos-arm64": Platform("aarch64-macos.11.0", "macosx-11.0-arm64", ("macosx_11_0_arm64",), "libgemel.dylib",

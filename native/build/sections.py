@@ -1,7 +1,7 @@
 """Which instructions a section of the core's code may have: those of the instruction set that it is named after.
 
-kernels.inc.c names the sections, or marks the parts of the only one. All other code runs on every processor of the platform, before gemel knows which one it
-has.
+kernels.inc.c names the sections, or marks the parts of the only one. All other code runs on every processor of the
+platform, before gemel knows which one it has.
 """
 
 import re
@@ -69,7 +69,8 @@ def _code(binary: Binary) -> Iterator[tuple[str, bytes, Spans]]:
 def _parts(binary: lief.MachO.Binary, section: lief.MachO.Section) -> Iterator[tuple[str, bytes, Spans]]:
     """Yield the parts of a section of Mach-O that marks divide it into."""
     content, data = bytes(section.content), _data_of(binary, section)
-    marks = {one.value - section.virtual_address: mark[1] for one in binary.symbols if (mark := MARK.match(text(one.name)))}
+    found = [(one.value, MARK.match(text(one.name))) for one in binary.symbols]
+    marks = {value - section.virtual_address: mark[1] for value, mark in found if mark}
     starts = sorted(at for at in marks if 0 < at < section.size)
     for start, end in zip([0, *starts], [*starts, section.size], strict=True):
         inside = [(first - start, last - start) for first, last in data if start <= first < end]

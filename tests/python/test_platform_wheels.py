@@ -1,5 +1,6 @@
 """Wheels of other platforms, put together here: what they have, equal bytes, and an audit that finds what is wrong."""
 
+import re
 import sys
 import zipfile
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 import building
 import pytest
 import wheels
+import zig_build
 from platforms import PLATFORMS
 
 pytestmark = [pytest.mark.cross, pytest.mark.slow]
@@ -45,7 +47,16 @@ def test_a_platforms_wheel_has_no_fault_and_equal_bytes_again(name: str, python:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert {"gemel/__init__.py", "gemel_native/cli.py", "gemel/_core/include/gemel.h"} <= set(names)
-    assert not any(name.startswith("gemel_web/static/pyodide") for name in names)
+    assert not any(name.startswith("gemel_web/static/") for name in names)
+    assert wheel.stat().st_size < 2e6
+
+
+def test_the_extra_serve_of_a_wheel_needs_the_page_of_its_version(python: Files) -> None:
+    metadata = python[f"{ABOUT}METADATA"].decode()
+    added = set(wheels.with_page(metadata).splitlines()) - set(metadata.splitlines())
+    assert added == {'Requires-Dist: gemel-page==0.1.0; extra == "serve"'}
+    with pytest.raises(zig_build.BuildError, match="has no extra `serve`"):
+        wheels.with_page(metadata.replace("Provides-Extra: serve\n", ""))
 
 
 def changed(wheel: Path, change: Callable[[Files], Files]) -> Path:
@@ -96,6 +107,31 @@ def test_the_audit_names_what_a_core_of_another_platform_needs(python: Files, tm
     assert any("the tag promises glibc 2.17" in one for one in found), found   # a newer system compiled it
     found = faults(wheels.assemble(python, library, windows, tmp_path), "windows-x64")
     assert "the core is no library for windows-gnu" in found
+
+
+AVX = bytes.fromhex("c5f458c2")   # vaddps %ymm2, %ymm1, %ymm0
+DOT = bytes.fromhex("2094824e")   # sdot v0.4s, v1.16b, v2.16b
+NOPS = b"\xcc" * 4   # between functions
+
+
+@pytest.mark.parametrize(("name", "gap", "put", "fault"), [
+    ("windows-x64", NOPS, AVX, r"AVX or AVX2 in \.(text|scalar)"),
+    ("musl-aarch64", None, DOT, r"dot product in \.(text|neon)"),
+    ("macos-arm64", None, bytes.fromhex("20a4824e"), r"i8mm in \w+"),
+])  # fmt: skip
+def test_the_audit_names_an_instruction_outside_its_section(
+    name: str, gap: bytes | None, put: bytes, fault: str, python: Files, tmp_path: Path
+) -> None:
+    library = tmp_path / PLATFORMS[name].library
+    code = core(name).read_bytes()
+    at = code.index(gap) if gap else code.index(bytes.fromhex("c0035fd6"))   # ret
+    library.write_bytes(code[:at] + put + code[at + 4 :])
+    found = faults(wheels.assemble(python, library, PLATFORMS[name], tmp_path), name)
+    found = [one for one in found if "signature" not in one]
+    assert len(found) == 1
+    machine = PLATFORMS[name].machine
+    wanted = rf"the core has an instruction of {fault}, at byte 0x\w+: not every {machine} has it"
+    assert re.fullmatch(wanted, found[0]), found
 
 
 def test_the_audit_names_a_file_name_with_other_tags(python: Files, tmp_path: Path) -> None:

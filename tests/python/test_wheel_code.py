@@ -20,7 +20,8 @@ X86 = {   # extension: instructions
         addps %xmm1, %xmm2; pmaddwd (%rax,%rbx,4), %xmm9; movabsq $0x1122334455667788, %rax; movw $4, 8(%rsp)
         testl $7, 4(%rcx); testb $1, %dl; notl %eax; bsfq %rax, %rbx; shldl $3, %eax, %ebx; imulq $1000, %rax, %rcx
         cmpps $2, 64(%rip), %xmm3; lock; cmpxchg %ecx, (%rdx); rep; movsb; cpuid; xgetbv; jne .+100; call .+1000
-        movabsb 0x1122334455667788, %al; enter $16, $0; ret $8; nopw 512(%rax,%rax); fldl 8(%rsp); pextrw $1, %xmm0, %eax
+        movabsb 0x1122334455667788, %al; enter $16, $0; ret $8; nopw 512(%rax,%rax); fldl 8(%rsp)
+        pextrw $1, %xmm0, %eax
         """,
     "SSE3": "haddps %xmm0, %xmm1; movddup %xmm0, %xmm1; movshdup %xmm0, %xmm1; lddqu (%rax), %xmm1",
     "SSSE3 or SSE4": "pshufb %xmm0, %xmm1; pmulld 8(%rip), %xmm1; roundps $1, %xmm0, %xmm1; crc32b %al, %ecx",
@@ -31,7 +32,8 @@ X86 = {   # extension: instructions
         """,
     "FMA": "vfmadd231ps %ymm1, %ymm2, %ymm3; vfnmsub132sd %xmm1, %xmm2, %xmm3; vfmadd213ps %zmm1, %zmm2, %zmm3",
     "BMI": "andnl %eax, %ebx, %ecx; rorxq $3, %rax, %rbx; pextl %eax, %ebx, %ecx",
-    "AES, PCLMUL or GFNI": "vaesenc %ymm0, %ymm1, %ymm2; vpclmulqdq $0, %xmm0, %xmm1, %xmm2; vgf2p8mulb %zmm1, %zmm2, %zmm3",
+    "AES, PCLMUL or GFNI": "vaesenc %ymm0, %ymm1, %ymm2; vpclmulqdq $0, %xmm0, %xmm1, %xmm2; "
+                            "vgf2p8mulb %zmm1, %zmm2, %zmm3",
     "AVX-VNNI": "{vex} vpdpbusd %ymm1, %ymm2, %ymm3; {vex} vpdpwssds 64(%rax), %ymm2, %ymm3",
     "AVX-512": """
         vpdpbusd %zmm1, %zmm2, %zmm3; vaddps 64(%rax){1to16}, %zmm2, %zmm3{%k1}; vpternlogd $7, %zmm1, %zmm2, %zmm3
@@ -47,8 +49,9 @@ X86 = {   # extension: instructions
 ARM64 = {
     "": """
         nop; fcvt s0, h1; fcvt h0, s1; fcvtl v0.4s, v1.4h; fcvtn v0.4h, v1.4s; fmul v0.4s, v1.4s, v2.4s; ldxr w0, [x1]
-        ldr w0, [x1, x2]; str q0, [x1, x2]; stlxr w0, w1, [x2]; stlr w0, [x1]; mla v0.8h, v1.8h, v2.8h; fmadd s0, s1, s2, s3
-        tbl v0.16b, {v1.16b}, v2.16b; smull v0.8h, v1.8b, v2.8b; ldursb w0, [x1, #-3]; fcsel s0, s1, s2, eq
+        ldr w0, [x1, x2]; str q0, [x1, x2]; stlxr w0, w1, [x2]; stlr w0, [x1]; mla v0.8h, v1.8h, v2.8h
+        fmadd s0, s1, s2, s3; tbl v0.16b, {v1.16b}, v2.16b; smull v0.8h, v1.8b, v2.8b; ldursb w0, [x1, #-3]
+        fcsel s0, s1, s2, eq
         """,
     "dot product": """
         sdot v0.4s, v1.16b, v2.16b; udot v0.2s, v1.8b, v2.8b; sdot v0.4s, v1.16b, v2.4b[3]; udot v0.4s, v1.16b, v2.4b[1]
@@ -62,7 +65,8 @@ ARM64 = {
     "FP16": "fadd v0.8h, v1.8h, v2.8h; fmax v3.8h, v1.8h, v2.8h; fabs v0.8h, v1.8h; scvtf v0.8h, v1.8h; fcmp h0, h1; "
             "fmadd h0, h1, h2, h3; fadd h0, h1, h2; fcsel h0, h1, h2, eq; fmov h0, w1; fmul v0.8h, v1.8h, v2.h[3]",
     "RDM": "sqrdmlah v0.8h, v1.8h, v2.8h",
-    "LSE": "ldadd w0, w1, [x2]; swpalb w0, w1, [x2]; casal x0, x1, [x2]; casp x0, x1, x2, x3, [x4]; ldumaxl x0, x1, [x2]",
+    "LSE": "ldadd w0, w1, [x2]; swpalb w0, w1, [x2]; casal x0, x1, [x2]; casp x0, x1, x2, x3, [x4]; "
+           "ldumaxl x0, x1, [x2]",
     "RCPC": "ldapr w0, [x1]",
     "SVE or SME": "ptrue p0.b; fadd z0.s, z1.s, z2.s; ld1w {z0.s}, p0/z, [x0]; cntb x0",
 }
