@@ -15,6 +15,7 @@ if(GEMEL_ZIG_TARGET MATCHES "linux")
     set(CMAKE_SYSTEM_NAME Linux)
 elseif(GEMEL_ZIG_TARGET MATCHES "windows")
     set(CMAKE_SYSTEM_NAME Windows)
+    set(CMAKE_SHARED_LINKER_FLAGS_INIT -s)   # else a hash of debug information, which names folders, is in the library
 elseif(GEMEL_ZIG_TARGET MATCHES "macos")
     set(CMAKE_SYSTEM_NAME Darwin)
 elseif(GEMEL_ZIG_TARGET STREQUAL "wasm32-wasi")

@@ -14,7 +14,8 @@ import { words } from "./words.js";
 
 export { Gemel, Generation, ToolCall, words };
 
-const HERE = new URL(".", import.meta.url).href;
+const { url: SCRIPT } = import.meta; // bundlers take `new URL(".", import.meta.url)` for a file to copy
+const HERE = new URL(".", SCRIPT).href;
 const ASK_ABOVE = 20; // MB of a download: the visitor is asked before a larger one
 let sheet = null;
 

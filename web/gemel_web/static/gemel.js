@@ -21,7 +21,8 @@ import { Rounds } from "./rounds.js";
 
 export { Generation, ToolCall };
 
-const HERE = new URL(".", import.meta.url).href;
+const { url: SCRIPT } = import.meta; // bundlers take `new URL(".", import.meta.url)` for a file to copy
+const HERE = new URL(".", SCRIPT).href;
 const STARTING = ["load", "run", "list", "delete", "fetch", "offers"]; // calls that start the worker when there is none
 const BODYLESS = [101, 204, 205, 304]; // statuses of responses without a body
 const MAX_THREADS = 256;
