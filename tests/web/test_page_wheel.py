@@ -1,4 +1,4 @@
-"""The page as a package of its own: the wheel gemel-page, the folder that gemel serves of it, and the npm package."""
+"""The page as a separate package: the wheel gemel-page, the folder that gemel serves of it, and the npm package."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 // All kernels, compiled for one instruction set. Included by isa_*.c, which choose the vocabulary and name the table.
-// In a library that clang compiled, native/build/audit.py sees which code belongs to which of them: it lies in a section
-// of that name. Apple's format has one section of code, in which a function marks the start.
+// In a library that clang compiled, native/build/audit.py sees which code is theirs: it lies in a section of that name.
+// Apple's format has one section of code, in which a function marks the start.
 #if defined __clang__ && defined __APPLE__
 #define MARK_OF(table) code_of_##table
 #define MARK(table) MARK_OF(table)

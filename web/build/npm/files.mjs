@@ -13,5 +13,8 @@ if (!folder || folder.startsWith("-") || more.length > 0) {
     process.exit(2);
 }
 await mkdir(folder, { recursive: true });
-await cp(source, folder, { recursive: true, filter: (path) => !NOT_SERVED.some((name) => path === join(source, name)) });
+await cp(source, folder, {
+    recursive: true,
+    filter: (path) => !NOT_SERVED.some((name) => path === join(source, name)),
+});
 console.log(`gemel's files are in ${folder}`);
