@@ -1,9 +1,10 @@
 """Sentences per second of an encoder in a browser tab: gemel and transformers.js, one after another in each round.
 
     make wasm && pip install -e '.[bench]'
-    python tests/bench/encoder_tabs.py FILE.gguf --onnx FOLDER [-t 1,2] [--rounds 7] [--batches 1,8,32]
+    python tests/bench/encoder_tabs.py FILE.gguf [--onnx FOLDER] [-t 1,2] [--rounds 7] [--batches 1,8,32]
 
-FOLDER is the same model for transformers.js, as make_onnx_encoder.py writes it; its dtype is q8. Each engine has a
+FOLDER is the same model for transformers.js, as make_onnx_encoder.py writes it; its dtype is q8. Without one gemel runs
+alone. Each engine has a
 Chromium, in which the model stays open; what counts is the median of its rounds, of times that the page sees. The
 sentences are those of encoder_speed.py. transformers.js embeds them in batches of each size of --batches, and its best
 size counts. Rows are compared, too: the least cosine to gemel's.
@@ -34,7 +35,7 @@ def engines(args: argparse.Namespace, threads: int) -> dict[str, tuple[str, str,
     """Return of each engine its page, its model's name and its options."""
     wheel = f"/wheels/{find_wheel(args).name}"
     found = {"gemel": ("gemel", "model.gguf", {"threads": threads, "wheel": wheel})}
-    for batch in args.batches.split(","):
+    for batch in args.batches.split(",") if args.onnx else []:
         options = {"threads": threads, "dtype": "q8", "batch": int(batch)}
         found[f"transformers.js, batches of {batch}"] = ("transformers", "onnx", options)
     return found
@@ -73,7 +74,8 @@ def main(args: argparse.Namespace) -> None:
     shutil.rmtree(served, ignore_errors=True)
     served.mkdir(parents=True)
     (served / "model.gguf").symlink_to(args.model.resolve())
-    (served / "onnx").symlink_to(args.onnx.resolve())
+    if args.onnx:
+        (served / "onnx").symlink_to(args.onnx.resolve())
     folders = {
         "page": HERE / "browser", "npm": npm_packages(args.work), "models": served, "wheels": find_wheel(args).parent,
     }  # fmt: skip
@@ -92,7 +94,7 @@ def main(args: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--onnx", type=Path, required=True)
+    parser.add_argument("--onnx", type=Path)
     parser.add_argument("-t", dest="threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--count", type=int, default=128)

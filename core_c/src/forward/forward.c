@@ -249,7 +249,7 @@ void forward(batch *b) {
 
 // ---- Passes side by side -------------------------------------------------------------------------------------------
 
-enum { ALONE_LEAST = 32, ALONE_MOST = 64 };   // rows: fewer read the weights too often
+enum { ALONE_LEAST = 32, ALONE_MOST = 128 };   // rows: fewer read the weights too often
 
 int forward_rows(const gemel_model *m) {
     int n = m->n_batch / m->n_threads;

@@ -357,23 +357,31 @@ static void few_tokens(const tiles *f, const uint8_t *panel, size_t panel_size, 
     }
 }
 
+// The activations of tokens c.. of a chunk.
+static acts chunk_of(const acts *a, int nb, int c) {
+    size_t at = (size_t)c * (size_t)nb;
+    return (acts){.q = (act *)a->q + at * 32,
+                  .d = a->d + at,
+                  .s = a->s + at,
+                  .s2 = a->s2 ? a->s2 + 2 * at : NULL,
+                  .z = a->z + at,
+                  .z2 = a->z2 ? a->z2 + 2 * at : NULL,
+                  .wide = a->wide ? a->wide + at * 32 : NULL,
+                  .n = a->n - c < CHUNK ? a->n - c : CHUNK};
+}
+
 static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld) {
     const tiles *f = tiles_of(w->type);
     int nb = w->n_in / 32;
     const int in_streams = STREAMS > 1 && nb >= STREAMS_NB(panel_kind_of(w->type));
     for (int c = 0; c < a->n; c += CHUNK) {
-        size_t at = (size_t)c * (size_t)nb;
-        int n = a->n - c < CHUNK ? a->n - c : CHUNK;
-        const acts v = {.q = (act *)a->q + at * 32,
-                        .d = a->d + at,
-                        .s = a->s + at,
-                        .s2 = a->s2 ? a->s2 + 2 * at : NULL,
-                        .z = a->z + at,
-                        .z2 = a->z2 ? a->z2 + 2 * at : NULL,
-                        .wide = a->wide ? a->wide + at * 32 : NULL,
-                        .n = n};
+        const acts v = chunk_of(a, nb, c);
+        const int n = v.n;
         if (is_wide(w, &v)) {
-            wide_tokens(w, &v, p0, p1, y + (size_t)c * ld, ld);
+            const acts next = chunk_of(a, nb, c + CHUNK < a->n ? c + CHUNK : c), two[2] = {v, next};
+            const int count = c + CHUNK < a->n && is_wide(w, &next) ? 2 : 1;
+            wide_tokens(w, two, count, p0, p1, y + (size_t)c * ld, ld);
+            c += CHUNK * (count - 1);
             continue;
         }
         int p = p0;

@@ -1,10 +1,10 @@
 // Products with weights that are bytes (Q8_0), for many tokens, where a CPU has no dot of signed bytes: in 16 bits, as
-// the activations were stored (acts.wide). Codes of some vectors and blocks are widened once for all tokens, to memory
+// the activations were stored (acts.wide). Codes of some vectors and blocks are widened once for many tokens, to memory
 // that stays in the cache. A tile is WIDE_T tokens, whose sums stay in registers. The order of the float operations is
 // that of matmul.inc.c.
 
 #if WIDE_T > 0
-enum { WIDE_BLOCKS = 12, WIDE_TILES = (CHUNK + WIDE_T - 1) / WIDE_T };
+enum { WIDE_BLOCKS = 12, WIDE_CHUNKS = 2, WIDE_TILES = WIDE_CHUNKS * ((CHUNK + WIDE_T - 1) / WIDE_T) };
 
 // WIDE_G vectors of a panel, blocks b..b+n-1 of nb.
 typedef struct wide_piece {
@@ -47,7 +47,7 @@ WORD void wide_step(vi s[WIDE_T][WIDE_G], const vu two[WIDE_G], const int16_t *x
     }
 }
 
-// Tokens t.. of a chunk, tile `at`: y[token * ld + lane], once all blocks are added up.
+// Tokens t.. of a chunk; `at` counts the tiles of all chunks: y[token * ld + lane], once all blocks are added up.
 KERNEL void wide_tile(wide_piece *c, int at, const acts *a, const int16_t *x, int t, float *y, size_t ld) {
     const float *d = a->d + (size_t)c->b * (size_t)a->n + t;
     vf f[WIDE_T][WIDE_G];
@@ -80,9 +80,9 @@ static int is_wide(const weight *w, const acts *a) {
     return WIDE_T > 0 && panel_kind_of(w->type)->planes & P8 && a->n >= WIDE_T && wide_codes(a);
 }
 
-// The tokens of a chunk. The last tile begins earlier than the one before it ends, if it must: the outputs that both
-// make are the same.
-static void wide_tokens(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld) {
+// The tokens of n_chunks chunks, of which only the last may have fewer than CHUNK. The last tile of each begins earlier
+// than the one before it ends, if it must: the outputs that both make are the same.
+static void wide_tokens(const weight *w, const acts *a, int n_chunks, int p0, int p1, float *y, size_t ld) {
 #if WIDE_T > 0
     const size_t block_size = w->panel_size / (size_t)(w->n_in / 32);
     wide_piece c;   // not cleared: wide_take writes what is read
@@ -91,12 +91,13 @@ static void wide_tokens(const weight *w, const acts *a, int p0, int p1, float *y
         for (c.b = 0; c.b < c.nb; c.b += c.n) {
             c.n = c.nb - c.b < WIDE_BLOCKS ? c.nb - c.b : WIDE_BLOCKS;
             wide_take(w->data + (size_t)(i / V) * w->panel_size + (size_t)c.b * block_size, block_size, i % V, &c);
-            for (int at = 0; at * WIDE_T < a->n; at++) {
-                int t = at * WIDE_T < a->n - WIDE_T ? at * WIDE_T : a->n - WIDE_T;
-                wide_tile(&c, at, a, wide_codes(a), t, y + i * W, ld);
-            }
+            for (int k = 0, at = 0; k < n_chunks; k++)
+                for (int done = 0; done < a[k].n; done += WIDE_T, at++) {
+                    int t = done < a[k].n - WIDE_T ? done : a[k].n - WIDE_T;
+                    wide_tile(&c, at, &a[k], wide_codes(&a[k]), t, y + (size_t)(k * CHUNK) * ld + i * W, ld);
+                }
         }
 #else
-    (void)w, (void)a, (void)p0, (void)p1, (void)y, (void)ld;
+    (void)w, (void)a, (void)n_chunks, (void)p0, (void)p1, (void)y, (void)ld;
 #endif
 }

@@ -31,7 +31,7 @@ def generate(prompt, n, arrived):
     }
 
 def embed(texts):
-    return model.embed(texts.to_py()).tolist()
+    return model.embed(texts.to_py())
 `;
 let pyodide;
 
@@ -54,6 +54,7 @@ async function open(url, { wheel, threads, engine = "", relaxed = true, prompt =
 
 const generate = async (prompt, n, onToken) => plain(pyodide.globals.get("generate")(prompt, n, onToken));
 
+/** A Float32Array for each text. */
 const embed = async (texts) => plain(pyodide.globals.get("embed")(texts));
 
 const plain = (proxy) => proxy.toJs({ dict_converter: Object.fromEntries });

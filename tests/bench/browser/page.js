@@ -34,7 +34,7 @@ const open = (url) => engine.open(url, options);
 async function embed(texts, n) {
     const called = performance.now();
     const rows = await engine.embed(texts);
-    return { ms: performance.now() - called, rows: rows.slice(0, n) };
+    return { ms: performance.now() - called, rows: rows.slice(0, n).map((row) => [...row]) };
 }
 
 async function start() {

@@ -31,7 +31,8 @@ async function embedder(name, dtype, batch) {
         const rows = [];
         for (let i = 0; i < texts.length; i += batch) {
             const found = await pipe(texts.slice(i, i + batch), { pooling: "mean", normalize: true });
-            rows.push(...found.tolist());
+            const [n, size] = found.dims;
+            for (let k = 0; k < n; k++) rows.push(found.data.subarray(k * size, (k + 1) * size));
         }
         return rows;
     };
