@@ -16,7 +16,7 @@ import pytest
 import sbom
 import wheel_tests
 
-RELEASE, GITHUB = building.ROOT / "release", building.ROOT / ".github"
+RELEASE, GITHUB = building.ROOT / "native" / "release", building.ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 NAMES = {   # of licences, where a package writes no SPDX expression
     "BSD License": "BSD-3-Clause", "MIT License": "MIT", "ISC License": "ISC", "ISC License (ISCL)": "ISC",
@@ -124,7 +124,7 @@ def test_workflows_pin_actions_and_give_each_job_its_permissions(path: Path) -> 
 
 def test_what_workflows_run_is_in_the_tree() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in WORKFLOWS)
-    named = set(re.findall(r"\b(?:release|native/build)/[\w.]+", text)) | {".ci/run"}
+    named = set(re.findall(r"\bnative/(?:release|build)/[\w.]+", text)) | {".ci/run"}
     assert len(named) > 6
     assert [name for name in named if not (building.ROOT / name).is_file()] == []
     makefile = (building.ROOT / "Makefile").read_text(encoding="utf-8")

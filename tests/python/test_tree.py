@@ -65,6 +65,11 @@ def test_no_file_names_a_package_registry() -> None:
     assert [name for name, text in texts() if REGISTRIES.search(text)] == []
 
 
+def test_the_top_level_has_six_folders() -> None:
+    folders = {path.relative_to(ROOT).parts[0] for path in building.tracked() if path.parent != ROOT}
+    assert {one for one in folders if one[0] != "."} == {"core_c", "pyodide_pkg", "native", "web", "tests", "docs"}
+
+
 def test_nothing_built_is_tracked() -> None:
     assert [str(path) for path in building.tracked() if path.suffix in BINARY or path.stat().st_size > 1_000_000] == []
 

