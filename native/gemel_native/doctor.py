@@ -16,6 +16,7 @@ from .options import JsonOption
 from .output import bytes_text, console, counted, facts, print_json
 
 VARIABLES = ("GEMEL_LIBRARY", "GEMEL_ISA", "GEMEL_THREADS", "GEMEL_CACHE", "HF_ENDPOINT")
+SMALL_PAGES = "decoding is slower; as root: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"
 OPTIONAL = {
     "numpy": "logits, hidden states and embeddings are memoryviews instead of arrays; pip install numpy",
     "pip": "models that come in a Python package can't be downloaded; python -m ensurepip",
@@ -46,8 +47,11 @@ def examine() -> dict[str, Any]:
         missing.append({"what": "a model in the cache", "effect": advice})
     if library and not any(usable for isa, usable in library["isas"].items() if isa != "scalar"):
         missing.append({"what": "SIMD kernels for this CPU", "effect": "scalar ones run instead: many times slower"})
+    on = machine()
+    if on["large_pages"] == "never":
+        missing.append({"what": "large pages", "effect": SMALL_PAGES})
     return {
-        "machine": machine(),
+        "machine": on,
         "library": library,
         "settings": settings,
         "cache": cache,

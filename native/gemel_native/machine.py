@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ def machine() -> dict[str, Any]:
         "cores": gemel.default_threads(),   # physical, that this process may use
         "logical_cpus": os.cpu_count(),
         "memory_mb": memory_mb(),
+        "large_pages": large_pages(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
     }
@@ -46,6 +48,18 @@ def memory_mb() -> int | None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 10**6
     except (AttributeError, ValueError, OSError):
         return None
+
+
+THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+def large_pages(setting: Path = THP) -> str | None:
+    """Return what Linux does with requests for large pages: "always", "madvise" (both grant them) or "never"."""
+    try:
+        chosen = re.search(r"\[(\w+)\]", setting.read_text(encoding="ascii"))
+    except (OSError, UnicodeDecodeError):
+        return None
+    return chosen[1] if chosen else None
 
 
 def peak_rss_mb() -> float | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from gemel import SourceError
 
+from .streams import takes_codes
 from .wrap import Wrap
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Writer:
     def __init__(self, stream: TextIO | None = None, *, is_dim: bool = False) -> None:
         self._stream = sys.stdout if stream is None else stream
         self._terminal = self._stream.isatty()
-        self._is_dim = is_dim and self._terminal
+        self._is_dim = is_dim and self._terminal and takes_codes(self._stream)
         self._at_line_start = True
         self._wrap = Wrap(lambda: shutil.get_terminal_size().columns)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 NAMES = ("stdin", "stdout", "stderr")
+VT = 4   # ENABLE_VIRTUAL_TERMINAL_PROCESSING
 
 
 class StdoutError(Exception):
@@ -73,7 +74,28 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
+            reconfigure(errors="backslashreplace", encoding=_encoding(stream))
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding=_encoding(sys.stdin))
+
+
+def _encoding(stream: TextIO) -> str | None:
+    """Return UTF-8 for a file or pipe of Windows, which would have its language's; None: the stream keeps its own."""
+    is_chosen = sys.platform != "win32" or stream.isatty() or "PYTHONIOENCODING" in os.environ
+    return None if is_chosen else "utf-8"
+
+
+def takes_codes(stream: TextIO) -> bool:
+    """Tell whether a terminal understands escape codes; a console of Windows is asked to, once it is used."""
+    if sys.platform != "win32":
+        return True
+    import ctypes
+    import msvcrt
+
+    kernel32, mode = ctypes.WinDLL("kernel32"), ctypes.c_uint32(0)
+    console = ctypes.c_void_p(msvcrt.get_osfhandle(stream.fileno()))
+    asked = kernel32.GetConsoleMode(console, ctypes.byref(mode)) and kernel32.SetConsoleMode(console, mode.value | VT)
+    return bool(asked)
 
 
 def silence() -> None:

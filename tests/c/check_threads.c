@@ -1,5 +1,6 @@
 // Pools of threads: every thread of a run takes part once and reaches every barrier, after any other run, after the
-// pool was resized, and when models share it. Each thread counts its runs in its own cell.
+// pool was resized, and when models share it. Each thread counts its runs in its own cell. What meetings and runs cost:
+// `check_threads --bench`.
 #define _DEFAULT_SOURCE
 #define N_LAYER 3
 #include "llama.h"
@@ -332,6 +333,56 @@ static void a_forked_child_starts_its_workers_again(void) {
 #endif
 }
 
+// ---- Benchmarks ----------------------------------------------------------------------------------------------------
+
+enum { BENCH_MEETINGS = 100000, BENCH_RUNS = 20000, BENCH_WAKES = 200, BENCH_REPEATS = 5 };
+static const double BENCH_PAUSE = 0.002;   // seconds, in which workers fall asleep
+
+static void bench_run(void *arg, int ith, int nth) {
+    const job *j = arg;
+    (void)ith, (void)nth;
+    for (int i = 0; i < j->met; i++) threads_meet(j->pool);
+}
+// Microseconds of each of `n` runs with so many meetings, `pause` seconds apart.
+static double bench_once(threads *pool, int nth, int n, int meetings, double pause) {
+    static job j;
+    double all = 0;
+    j.pool = pool, j.met = meetings;
+    for (int i = 0; i < n; i++) {
+        double start = threads_now();
+        if (pause > 0)
+            while (threads_now() - start < pause) {}
+        start = threads_now();
+        threads_run(pool, nth, bench_run, &j, NULL);
+        all += threads_now() - start;
+    }
+    return all / n * 1e6;
+}
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+static void bench(threads *pool, int nth, const char *what, int n, int meetings, double pause) {
+    double us[BENCH_REPEATS];
+    for (int i = 0; i < BENCH_REPEATS; i++)
+        us[i] = bench_once(pool, nth, n, meetings, pause) / (meetings > 0 ? meetings : 1);
+    qsort(us, BENCH_REPEATS, sizeof us[0], by_size);
+    printf("%d threads, %-26s %8.3f us (%.3f to %.3f)\n", nth, what, us[BENCH_REPEATS / 2], us[0],
+           us[BENCH_REPEATS - 1]);
+}
+static int benchmarks(void) {
+    static const int counts[] = {2, 4};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        threads *pool = NULL;
+        if (threads_open(&pool, counts[i])) return 1;
+        bench(pool, counts[i], "a meeting", 1, counts[i] > 2 ? BENCH_MEETINGS / 20 : BENCH_MEETINGS, 0);
+        bench(pool, counts[i], "a run after another", counts[i] > 2 ? BENCH_RUNS / 20 : BENCH_RUNS, 0, 0);
+        bench(pool, counts[i], "a run that wakes workers", BENCH_WAKES, 0, BENCH_PAUSE);
+        threads_close(pool);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv) {
     static const check table[] = {
         CHECK_ENTRY(every_thread_of_a_run_takes_part_once),
@@ -345,6 +396,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(a_loader_uses_only_what_the_pool_has),
         CHECK_ENTRY(a_forked_child_starts_its_workers_again),
     };
+    if (argc > 1 && !strcmp(argv[1], "--bench")) return benchmarks();
     choose_ids();
     return check_main(table, sizeof table / sizeof *table, argc, argv);
 }

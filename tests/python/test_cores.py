@@ -13,6 +13,8 @@ import pytest
 from command import gemel_
 from gemel.core import cores, system_calls
 from gemel.core.cores import Core, ThreadLimit
+from gemel_native.doctor import examine
+from gemel_native.machine import large_pages
 
 # ---- Linux -----------------------------------------------------------------------------------------------------------
 
@@ -256,6 +258,20 @@ def test_doctor_says_why_so_many_threads_run(monkeypatch: pytest.MonkeyPatch) ->
     assert used["limits"] == [limit._asdict() for limit in gemel.thread_limits()]
     monkeypatch.setenv("GEMEL_THREADS", "3")
     assert "3 threads: GEMEL_THREADS" in " ".join(gemel_("doctor").out.split())
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("always [madvise] never\n", "madvise"), ("[always] madvise never\n", "always"),
+    ("always madvise [never]\n", "never"), ("", None),
+])
+def test_doctor_knows_whether_large_pages_are_granted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, found: str | None
+) -> None:
+    (tmp_path / "enabled").write_text(text)
+    assert large_pages(tmp_path / "enabled") == found
+    assert large_pages(tmp_path / "none") is None
+    monkeypatch.setattr("gemel_native.machine.large_pages", lambda: found)
+    assert ("large pages" in [one["what"] for one in examine()["missing"]]) is (found == "never")
 
 
 def test_examples_in_docstrings_hold() -> None:

@@ -69,7 +69,7 @@ class Entry:
 
 def is_address(source: str) -> bool:
     """Tell whether a MODEL is a short name or an address, which may have to be downloaded, and not a path."""
-    return source in gemel.NAMES or "://" in source or source.lower().startswith("hf:")
+    return source in gemel.NAMES or source.find("://") > 1 or source.lower().startswith("hf:")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from ..core.checks import text
 from ..core.errors import SourceError
 from .catalog import CATALOG, part_names
 from .hub_address import hub_address
-from .paths import filled_in, not_known
+from .paths import NAMES, filled_in, not_known, reachable
 
 ENTRY_FILE = "entry.json"
 GONE = ".gone-"   # a folder that is being deleted: no name of a model begins with a dot
@@ -55,7 +55,7 @@ def folder() -> Path:
         return Path("gemel")
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("gemel", appauthor=False)) / "models"
+    return reachable(Path(platformdirs.user_cache_dir("gemel", appauthor=False)) / "models")
 
 
 def _override(given: str) -> Path:
@@ -84,9 +84,9 @@ def spelled(name: str, held: Callable[[], Iterable[tuple[str, int]]]) -> str:
 def entry_folder(name: str) -> Path:
     """Return the sub-folder of a name: readable, and unique by a hash of the name where it is an address."""
     if text("name", name) in CATALOG:
-        return folder() / name
+        return reachable(folder() / name, NAMES)
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name.rsplit("/", 1)[-1])[:80].strip(".-") or "model"
-    return folder() / f"{stem}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return reachable(folder() / f"{stem}-{hashlib.sha256(name.encode()).hexdigest()[:12]}", NAMES)
 
 
 def read_entry(name_or_folder: str | Path) -> Entry | None:
@@ -94,6 +94,7 @@ def read_entry(name_or_folder: str | Path) -> Entry | None:
     where = name_or_folder
     if isinstance(where, str):
         where = entry_folder(spelled(where, held))
+    where = reachable(where, NAMES)
     try:
         note: dict[str, Any] = json.loads((where / ENTRY_FILE).read_text(encoding="utf-8"))
         file = where / Path(str(note["file"])).name

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ..core.errors import SourceError
 from ..core.public import public
 from .hub_address import hub_address
+from .paths import file_name
 
 PART = re.compile(r"(.*-)([0-9]{5})-of-([0-9]{5})(\.gguf(?:[?#].*)?)", re.DOTALL | re.IGNORECASE)
 # Surely valid, so that most tabs need no urllib, which takes 50 ms to import there.
@@ -157,4 +158,5 @@ def file_of(name: str) -> str:
     from urllib.parse import unquote, urlsplit
 
     last = unquote(urlsplit(url_of(name)).path).rsplit("/", 1)[-1]
-    return "".join(c if c.isalnum() or c in "._-" else "-" for c in last)[-120:].lstrip(".") or "model.gguf"
+    safe = "".join(c if c.isalnum() or c in "._-" else "-" for c in last)[-120:].lstrip(".")
+    return file_name(safe) or "model.gguf"

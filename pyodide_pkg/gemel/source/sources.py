@@ -249,7 +249,7 @@ def is_remote(name: str) -> bool:
     scheme, colon, rest = name.partition(":")
     if scheme.lower() in ("http", "https", "hf") and colon:
         return True
-    if colon and rest.startswith("//"):
+    if len(scheme) > 1 and colon and rest.startswith("//"):   # one letter: a drive
         raise SourceError(f"{name!r}: {scheme}: is not supported; use https:, http:, hf: or a path")
     return False
 
