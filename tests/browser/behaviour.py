@@ -358,11 +358,15 @@ async def a_saved_chat_goes_on() -> Result:
 
 
 async def a_session_saved_on_a_desktop_goes_on_here() -> Result:
-    """desktop.state holds ids 5..34 in the model "chat"; test_behaviour.py wrote it natively."""
+    """desktop.state holds ids 5..34 in the model "chat"; other.state is the same with another number of its bits."""
     with open_tiny() as model, model.session(n_ctx=64) as session, model.session(n_ctx=64) as fresh:
-        session.restore(FOLDER / "desktop.state")
         fresh.sync(list(range(5, 35)))
-        assert (session.ids, logits_of(session)) == (fresh.ids, logits_of(fresh))
+        for name, expected in (("other", [gemel.StateWarning]), ("desktop", [])):
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                session.restore(FOLDER / f"{name}.state")
+            assert [one.category for one in told] == expected
+            assert (session.ids, logits_of(session)) == (fresh.ids, logits_of(fresh))
         assert session.save() == fresh.save()
         session.append([9])
         return logits_of(session)

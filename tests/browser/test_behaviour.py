@@ -16,6 +16,7 @@ import tiny
 from browser import behaviour, behaviour_drafts, behaviour_many
 from browser.hosts import RELAXED, THREADS, Host
 from conftest import CHATML
+from saved_states import BITS_AT, sealed
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 MODULES = (behaviour, behaviour_many, behaviour_drafts)
@@ -35,6 +36,9 @@ def files() -> dict[str, bytes]:
     with gemel.open(made["chat.gguf"]) as model, model.session(n_ctx=64) as session:
         session.sync(list(range(5, 35)))
         made["desktop.state"] = session.save()
+        other = bytearray(made["desktop.state"])
+        other[BITS_AT] += 1
+        made["other.state"] = bytes(sealed(other))
     for module in MODULES:
         made[f"{module.__name__.rpartition('.')[2]}.py"] = Path(str(module.__file__)).read_bytes()
     return made
