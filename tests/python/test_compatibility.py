@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import warnings
 from typing import Any
 
@@ -21,6 +22,8 @@ TO_DO = "run PYTHONPATH=tests python tests/golden/make_promises.py"
 
 @pytest.fixture(scope="module")
 def present() -> dict[str, list[str]]:
+    if sys.platform != "linux":
+        pytest.skip("the record is Linux's: other systems know fewer facts of the machine")
     return promises.lines()
 
 
