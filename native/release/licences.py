@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "licences.md"
 CORE, ENGINE, SERVE, BROUGHT = "core", "gemel", "gemel[serve]", "page"
 PLACES = {
     CORE: "in the wheels' compiled core", ENGINE: "installed with gemel", SERVE: "installed with gemel[serve]",
-    BROUGHT: "in gemel's page (`make assets`, the npm package)",
+    BROUGHT: "in gemel's page (the wheel gemel-page, the npm package)",
 }   # fmt: skip
 DIRECT = {   # of pyproject.toml
     "filelock": "MIT", "jinja2": "BSD-3-Clause", "platformdirs": "MIT", "rich": "MIT", "typer": "MIT",
