@@ -14,6 +14,7 @@ import gemel
 import gemel_web
 import httpx
 import pytest
+from gemel_web.app import Observer
 from gemel_web.registry import Registry
 from starlette.types import ASGIApp, Message
 
@@ -28,11 +29,12 @@ class Asked:
         models: Mapping[str, gemel_web.ServedModel] | Registry,
         *,
         static: Path | ASGIApp | None = None,
+        observer: Observer | None = None,
         **config: Any,  # noqa: ANN401
     ) -> None:
         ids = iter(range(1_000_000))
         self.config = gemel_web.Config(**{"clock": lambda: 0.0, "new_id": lambda: str(next(ids)), **config})
-        self.app = gemel_web.create_app(self.config, models, static=static)
+        self.app = gemel_web.create_app(self.config, models, static=static, observer=observer)
         self._runner = asyncio.Runner()
         self._lifespan = self.app.router.lifespan_context(self.app)
 

@@ -64,6 +64,25 @@ class Card:
     expires: float | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """A model as metrics show it. Nothing is read for it.
+
+    Attributes:
+        memory: bytes that it takes; 0: it is not open; None: unknown
+        n_loads: how often it was opened
+        load_seconds: that took in all
+        n_unloads: how often it was closed
+    """
+
+    alias: str
+    state: State
+    memory: int | None
+    n_loads: int
+    load_seconds: float
+    n_unloads: int
+
+
 class Loading(Protocol):
     """A model that is being opened."""
 
@@ -169,6 +188,12 @@ class Registry(Protocol):
         memory is too small.
         """
 
+    def name_of(self, served: ServedModel) -> str:
+        """Return the first name of an open model; "": it is no longer served."""
+
+    def usage(self) -> Sequence[Usage]:
+        """Return what all models take now."""
+
     async def card(self, alias: str) -> Card | None:
         """Return one model by any of its names; None: there is none."""
 
@@ -240,6 +265,18 @@ class OpenModels:
     async def widen(self, served: ServedModel, n_ctx: int) -> None:
         """Raise the error: the owner says what caches may take."""
         raise too_wide(n_ctx, served.cache_of(n_ctx), served.cache_memory or 0)
+
+    def name_of(self, served: ServedModel) -> str:
+        """Return its key; of those that share a model, the one with the same settings."""
+        same = [alias for alias, one in self._models.items() if one.model is served.model]
+        return next((alias for alias in same if self._models[alias] is served), same[0] if same else "")
+
+    def usage(self) -> Sequence[Usage]:
+        """Return the open models. Only their owner knows what they take, and when they were opened."""
+        return [
+            Usage(alias=alias, state="loaded", memory=None, n_loads=0, load_seconds=0.0, n_unloads=0)
+            for alias in self._models if self.has(alias)
+        ]  # fmt: skip
 
     async def card(self, alias: str) -> Card | None:
         """Return an open model."""

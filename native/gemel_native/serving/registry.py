@@ -20,7 +20,7 @@ import gemel
 from gemel_web.http.errors import ApiError, of_failure
 from gemel_web.jobs.service import unknown
 from gemel_web.models import ServedModel, too_wide
-from gemel_web.registry import Card, Description, Drop, Facts, ModelSettings, Shelf, State
+from gemel_web.registry import Card, Description, Drop, Facts, ModelSettings, Shelf, State, Usage
 
 from .entry import Entry, Need, description_of, facts_of, need_of, open_entry
 
@@ -67,6 +67,7 @@ class Row:
         granted: who waited for it when it was opened, and may not have asked it yet
         is_leaving: it will be closed as soon as it has no uses: requests wait until it is open again
         keep: seconds that it stays open without requests; None: until its memory is needed
+        n_loads, n_unloads: how often it was opened and closed, for metrics
     """
 
     entry: Entry
@@ -82,6 +83,9 @@ class Row:
     timer: asyncio.TimerHandle | None = None
     expires: float | None = None
     facts: tuple[object, Facts | None] = field(default=(None, None))   # of a file with such a size and time
+    n_loads: int = 0
+    load_seconds: float = 0.0
+    n_unloads: int = 0
 
     @property
     def is_busy(self) -> bool:
@@ -109,7 +113,7 @@ class Models:
 
     def add(self, entry: Entry, served: ServedModel | None = None, need: Need = NOTHING) -> None:
         """Add a model. served: it is open, and takes `need`."""
-        self._rows[entry.alias] = Row(entry, served, need, keep=entry.keep_alive)
+        self._rows[entry.alias] = Row(entry, served, need, keep=entry.keep_alive, n_loads=served is not None)
 
     # ---- What the app asks -------------------------------------------------------------------------------------------
 
@@ -227,6 +231,19 @@ class Models:
         """Let the KV caches of a model hold a context of n_ctx tokens; it goes on if this caller leaves."""
         await asyncio.shield(self._start(self._widen(served, n_ctx)))
 
+    def name_of(self, served: ServedModel) -> str:
+        """Return the alias of an open model."""
+        return next((row.entry.alias for row in self._of(served)), "")
+
+    def usage(self) -> Sequence[Usage]:
+        """Return what all models take now."""
+        return [
+            Usage(
+                alias=row.entry.alias, state=_state(row), memory=row.need.total if row.served is not None else 0,
+                n_loads=row.n_loads, load_seconds=row.load_seconds, n_unloads=row.n_unloads,
+            ) for row in self._rows.values()
+        ]  # fmt: skip
+
     async def card(self, alias: str) -> Card | None:
         """Return one model; None: there is none of that name."""
         row = self._row(alias)
@@ -303,6 +320,8 @@ class Models:
                 row.served, row.need, row.granted = served, need, loading
                 row.keep = row.entry.keep_alive   # what an earlier request asked for counts no longer
                 row.asked = time.monotonic()
+                row.n_loads += 1
+                row.load_seconds += time.monotonic() - start
                 log.info("%s: loaded in %.1f s", alias, time.monotonic() - start)
         except ApiError:
             raise
@@ -368,6 +387,7 @@ class Models:
         if served is not None:
             await self._drop(served.model)
             await asyncio.to_thread(served.model.close)
+            row.n_unloads += 1
             if not self._stops.is_set():
                 log.info("%s: unloaded", row.entry.alias)
         self._rest(row)
@@ -415,10 +435,9 @@ class Models:
         if served is None:
             facts = await asyncio.to_thread(_facts, row)
             served = row.served   # of now
-        state: State = "loaded" if served is not None else "loading" if row.loading is not None else "unloaded"
         return Card(
-            alias=entry.alias, state=state, created=entry.created, served=served, facts=facts, progress=row.progress,
-            memory=row.need.total or None, expires=row.expires,
+            alias=entry.alias, state=_state(row), created=entry.created, served=served, facts=facts,
+            progress=row.progress, memory=row.need.total or None, expires=row.expires,
         )
 
     def _start(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -427,6 +446,10 @@ class Models:
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())   # its waiters may have left
         return task
+
+
+def _state(row: Row) -> State:
+    return "loaded" if row.served is not None else "loading" if row.loading is not None else "unloaded"
 
 
 def _facts(row: Row) -> Facts | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import gemel
 import gemel_web
 import uvicorn
+from gemel_web.observe import Observer
 
 from ..opening import check_ctx, opened
 from ..output import counted, say
@@ -92,7 +93,7 @@ def run(
     """
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
     logging.getLogger("gemel_web").setLevel(logging.INFO)
-    app = gemel_web.create_app(settings.config(), models, static=page)
+    app = gemel_web.create_app(settings.config(), models, static=page, observer=Observer())
     limits = {"head_seconds": settings.head_seconds, "write_seconds": settings.write_seconds}
     connection = type("Connection", (Protocol,), limits)
     config = uvicorn.Config(

@@ -34,6 +34,7 @@ class Timings:
         n_drafted: ids that were evaluated ahead, because they might follow
         n_accepted: of them, those that were drawn: their steps took no pass
         drafts: both numbers by what proposed the ids, where there were any: "grammar", "repeats", "file", "model"
+        queued_s: seconds that it waited in a batch before its evaluation began
     """
 
     n_prompt: int = 0
@@ -46,6 +47,7 @@ class Timings:
     n_drafted: int = 0
     n_accepted: int = 0
     drafts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    queued_s: float = 0.0
 
     @property
     def prompt_tok_s(self) -> float:
@@ -160,6 +162,10 @@ class Answer:
     def count_cached(self, n: int) -> None:
         """Note how many ids of the prompt the KV cache had."""
         self._prefilled = replace(self._prefilled, n_cached=n)
+
+    def count_queued(self, seconds: float) -> None:
+        """Note how long it waited before its evaluation began."""
+        self._prefilled = replace(self._prefilled, queued_s=seconds)
 
     def count_first(self, seconds: float) -> None:
         """Note what drawing the first id took."""

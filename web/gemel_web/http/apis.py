@@ -11,7 +11,7 @@ from starlette.responses import Response
 from .errors import ApiError, body_of, response_of
 
 OWN = (   # paths that are no client's API, with OpenAI's errors
-    "/models", "/manage", "/metrics", "/dashboard", "/healthz", "/readyz", "/health", "/config.json",
+    "/models", "/manage", "/metrics", "/metrics.json", "/dashboard", "/healthz", "/readyz", "/health", "/config.json",
 )  # fmt: skip
 
 
@@ -21,17 +21,23 @@ class Style:
 
     paths: tuple[str, ...]
     error: Callable[[ApiError], object] = body_of   # makes the body of an error
+    name: str = ""   # that metrics and logs give it
 
 
 class Apis:
     """The APIs of an app. All other paths are static files'."""
 
     def __init__(self, styles: Sequence[Style]) -> None:
-        self._styles = (Style(OWN), *styles)
+        self._styles = (Style(OWN, name="server"), *styles)
 
     def has(self, path: str) -> bool:
         """Tell whether a path is an API's, known or not."""
         return self._style(path) is not None
+
+    def name(self, path: str) -> str:
+        """Return the name of a path's API; "page": it is none."""
+        style = self._style(path)
+        return "page" if style is None else style.name
 
     def response(self, path: str, error: ApiError) -> Response:
         """Return an error as a response in the shape of the path's API."""

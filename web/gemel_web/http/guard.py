@@ -1,7 +1,7 @@
 """The outermost middleware: checks host, origin, API key and scope, adds headers, answers errors that nothing caught.
 
 A refused request is refused before its body is read; then the connection is closed, so that the client stops sending.
-Of a request the log has only method and path, of an error only its type and location; once, an origin that was refused.
+Of an error the log has only its type and location; once, an origin that was refused.
 What manages is logged with who did it, and its result.
 """
 
@@ -12,7 +12,6 @@ import hmac
 import ipaddress
 import logging
 import re
-import time
 
 from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders
@@ -42,7 +41,7 @@ MOST_REFUSED = 20      # origins that the log names
 LIMITS = ", ".join(
     f"x-ratelimit-{what}-{of}" for of in ("requests", "tokens") for what in ("limit", "remaining", "reset")
 )
-EXPOSED = f"{HOST}, Retry-After, Content-Range, ETag"   # headers that pages may read
+EXPOSED = f"{HOST}, Retry-After, Content-Range, ETag, X-Request-Id"   # headers that pages may read
 OF_STATIC = {
     "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED,
     "Cross-Origin-Resource-Policy": "cross-origin", "Cache-Control": "no-cache",
@@ -97,7 +96,6 @@ class Exchange:
 
     async def go(self) -> None:
         """Pass the request on or refuse it; it always gets a response, unless the client has left."""
-        start = time.monotonic()
         try:
             self._check_host()
             self._check_length()
@@ -118,10 +116,6 @@ class Exchange:
             await self._fail(error)
         finally:
             self._audit()
-            if self._config.access_log:
-                path = self._scope["path"][:200].encode("unicode_escape").decode()
-                seconds = time.monotonic() - start
-                log.info("%s %s %s %.3f s", self._scope["method"], path, self._status or "gone", seconds)
 
     async def _fail(self, error: Exception) -> None:
         log_failure(error)

@@ -12,8 +12,8 @@ from ..access import Scope
 NO_KEY = None   # anyone may ask: what answers decides what it says
 TABLE: dict[str, Scope | None] = {
     "/healthz": NO_KEY, "/health": NO_KEY, "/readyz": NO_KEY, "/config.json": NO_KEY,
-    "/dashboard": NO_KEY,   # the page alone, as browsers ask for it: its figures need the scope
-    "/metrics": "metrics", "/dashboard/{path:path}": "metrics",
+    "/dashboard": NO_KEY, "/dashboard/{path:path}": NO_KEY,   # a page's files: its figures are /metrics.json
+    "/metrics": "metrics", "/metrics.json": "metrics",
     "/v1/models": "use", "/v1/models/{alias:path}": "use", "/models/{name:path}": "use",
     "/v1/chat/completions": "use", "/v1/completions": "use", "/v1/embeddings": "use",
     "/v1/messages": "use", "/v1/messages/count_tokens": "use",

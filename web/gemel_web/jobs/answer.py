@@ -174,7 +174,8 @@ class AnswerText:
 
     def _text(self, end: int | None) -> Text:
         ready, self._ready = self._ready, ""
-        return Text(self._choice, ready, () if self._tokens is None else self._tokens.taken(end))
+        given = () if self._tokens is None else self._tokens.taken(end)
+        return Text(self._choice, ready, given, n_drawn=len(self._generation.ids))
 
     # ---- Answers with parts ------------------------------------------------------------------------------------------
 
@@ -212,7 +213,10 @@ class AnswerText:
             if last is not None and not last.begins and (last.kind, last.call) == (part.kind, call):
                 texts[-1] = replace(last, text=last.text + part.text)
             else:
-                texts.append(Text(self._choice, part.text, kind=part.kind, call=call, begins=is_new))
+                texts.append(Text(
+                    self._choice, part.text, kind=part.kind, call=call, begins=is_new,
+                    n_drawn=len(self._generation.ids),
+                ))  # fmt: skip
             if call is not None:
                 self._begun.add(call)
         return texts

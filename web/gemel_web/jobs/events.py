@@ -48,6 +48,7 @@ class Text:
     kind: Kind = "text"
     call: Call | None = None   # whose arguments the text belongs to
     begins: bool = False       # it is the first text of the call
+    n_drawn: int = 0           # tokens of the answer so far
 
 
 @dataclass(frozen=True)

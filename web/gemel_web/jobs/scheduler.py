@@ -17,19 +17,21 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import gemel
 from gemel import KvType, Pace
+from gemel.model.batch.counts import Counts
 
 from ..access import Allowance
 from ..http.errors import ApiError
 from ..models import ServedModel
 from .events import Began, Event, Steps
 from .passes import Passes
-from .work import ModelSlot, Work
+from .watch import Unwatched, Watch
+from .work import Load, ModelSlot, Work
 
 
 class End:
@@ -165,8 +167,9 @@ class Driver:
     A model may be served under several aliases: those with the same context and cache type share a slot.
     """
 
-    def __init__(self, model: gemel.Model, limits: Limits, passes: Passes) -> None:
+    def __init__(self, model: gemel.Model, limits: Limits, passes: Passes, watch: Watch | None = None) -> None:
         self._passes = passes   # of all models
+        self._watch = watch or Unwatched()
         self._slots: dict[tuple[int | None, KvType | None, int | None], ModelSlot] = {}
         self._limits = limits
         self._jobs: set[Job] = set()       # all that have not ended
@@ -181,7 +184,7 @@ class Driver:
 
     def add(self, served: ServedModel, work: Work) -> Job:
         """Queue work. Raises the API's 429 when too many jobs wait."""
-        waiting = sum(not job.work.stopped for job in self._jobs) - self._limits.parallel
+        waiting = self.n_queued
         if waiting >= self._limits.queue:
             seconds = max(1, math.ceil(self._seconds * (waiting + 1) / self._limits.parallel))
             raise ApiError(
@@ -190,6 +193,7 @@ class Driver:
             )
         job = Job(work, self._slot_of(served))
         self._jobs.add(job)
+        self._watch.submitted(served, job)
         if self._limits.answer_seconds is not None:
             limit = self._limits.answer_seconds
             job.timer = asyncio.get_running_loop().call_later(limit, job.expire, limit)
@@ -200,6 +204,28 @@ class Driver:
     def n_jobs(self) -> int:
         """How many jobs have not ended."""
         return len(self._jobs)
+
+    @property
+    def n_queued(self) -> int:
+        """How many jobs there are beside those that can be evaluated together; below 0: so many more can."""
+        return sum(not job.work.stopped for job in self._jobs) - self._limits.parallel
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next request would be refused."""
+        return self.n_queued >= self._limits.queue
+
+    def load(self) -> Load:
+        """Return what it evaluates and has evaluated."""
+        loads, counts = [slot.load() for slot in self._slots.values()], Counts()
+        for one in loads:
+            counts.add(one.counts)
+        return Load(
+            sum(one.n_running for one in loads),
+            sum(one.n_waiting for one in loads) + len(self._jobs) - len(self._active),
+            max((one.cache_size for one in loads), default=0), max((one.cache_memory for one in loads), default=0),
+            max((one.n_pages for one in loads), default=0), counts,
+        )  # fmt: skip
 
     def _slot_of(self, served: ServedModel) -> ModelSlot:
         limits = self._limits
@@ -297,6 +323,7 @@ class Driver:
     def _deliver(self, made: list[tuple[Job, Item]]) -> None:
         for job, item in made:
             job.put(item)
+            self._watch.delivered(job, item)
             if isinstance(item, End | Exception):
                 self._jobs.discard(job)
                 if job.timer is not None:
@@ -307,8 +334,9 @@ class Driver:
 class Scheduler:
     """The drivers of all models. Belongs to one event loop."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, watch: Watch | None = None) -> None:
         self._limits = limits
+        self.watch: Watch = watch or Unwatched()
         self._drivers: dict[gemel.Model, Driver] = {}
         self._passes = Passes()
         self._closed = False
@@ -317,10 +345,10 @@ class Scheduler:
         """Queue work for a model. Raises a 429 if too many requests are waiting, a 503 if the server is stopping."""
         if self._closed:
             raise ApiError(503, "the server is stopping", code="stopped")
-        self._drivers = {model: driver for model, driver in self._drivers.items() if not model.closed}
+        self._drivers = dict(self.drivers())
         driver = self._drivers.get(served.model)
         if driver is None:
-            driver = self._drivers[served.model] = Driver(served.model, self._limits, self._passes)
+            driver = self._drivers[served.model] = Driver(served.model, self._limits, self._passes, self.watch)
         return driver.add(served, work)
 
     def n_jobs(self, model: gemel.Model) -> int:
@@ -328,11 +356,21 @@ class Scheduler:
         driver = self._drivers.get(model)
         return 0 if driver is None else driver.n_jobs
 
+    def drivers(self) -> Mapping[gemel.Model, Driver]:
+        """Return those of the models that are open."""
+        return {model: driver for model, driver in self._drivers.items() if not model.closed}
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether new requests are refused."""
+        return self._closed
+
     async def drop(self, model: gemel.Model) -> None:
         """Stop a model's jobs, wait for the running step, close the batches: then the model may be closed."""
         driver = self._drivers.pop(model, None)
         if driver is not None:
             await driver.close()
+            self.watch.left(model, driver)
 
     async def close(self) -> None:
         """Stop all jobs, wait for the running steps, close the batches."""

@@ -124,6 +124,7 @@ class Service:
 
     async def whole(self, request: Request, job: Job, shape: Whole) -> Response:
         """Return the response with all of a job's events as one object."""
+        self._scheduler.watch.answers(request.scope, job)
         try:
             return json_of(await while_connected(request.receive, _collected(job, shape)))
         finally:
@@ -131,6 +132,7 @@ class Service:
 
     async def streamed(self, request: Request, job: Job, stream: Stream) -> EventStream:
         """Return the stream of a job. Its status waits for Began: until then the request can turn out to be invalid."""
+        self._scheduler.watch.answers(request.scope, job)
         try:
             began = await while_connected(request.receive, anext(job))
             assert isinstance(began, Began)

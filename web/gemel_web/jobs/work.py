@@ -10,11 +10,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import gemel
 from gemel import KvType
+from gemel.model.batch.counts import Counts
 
 from ..http.errors import of_request
 from ..models import cache_of, too_wide
@@ -24,6 +25,18 @@ from .tokens import scored
 
 TextPrompts = Callable[[gemel.Model], Iterator[list[int]]]
 """Makes the ids of each text of a request, one after another."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a model has to do, and has done."""
+
+    n_running: int       # answers and texts that are evaluated
+    n_waiting: int       # those that wait for it
+    cache_size: int      # bytes of its KV caches now
+    cache_memory: int    # bytes that they may take; 0: unknown until the first request
+    n_pages: int         # of them; 0: the model has no KV cache
+    counts: Counts       # of its passes
 
 
 class ModelSlot:
@@ -43,6 +56,7 @@ class ModelSlot:
         )
         self._batch: gemel.Batch | None = None
         self._opening = threading.Lock()   # several threads prepare requests
+        self._past = Counts()   # of batches that are closed
 
     def batch(self) -> gemel.Batch:
         """Return the batch, which is opened by the first request."""
@@ -71,7 +85,20 @@ class ModelSlot:
         """Close the batch: after an error its contents are unknown."""
         batch, self._batch = self._batch, None
         if batch is not None:
+            self._past.add(batch.counts)
             batch.close()
+
+    def load(self) -> Load:
+        """Return what it evaluates and has evaluated."""
+        counts, batch = Counts(), self._batch
+        counts.add(self._past)
+        if batch is None:
+            return Load(0, 0, 0, 0, 0, counts)
+        counts.add(batch.counts)
+        size, page = self.model.cache_size, batch.page_size
+        return Load(
+            batch.n_running, batch.n_waiting, size, batch.cache_memory, -(-size // page) if page else 0, counts
+        )
 
 
 class Work(Protocol):

@@ -34,6 +34,7 @@ from ..session import Session, TakePreloaded, check_n_ctx
 from ..step import Drawn, Pass
 from ..turn import ToolChoice, Turn, tool_options, turn_from
 from .costs import Costs
+from .counts import Counts
 from .prefixes import PAGE, common, prefixes_of
 from .reading import Reading
 from .request import AnswerRequest, OnDrawn, Request
@@ -59,6 +60,7 @@ class Batch(Reading):
         kv_type: what keys and values are rounded to
         cache_memory: bytes that the KV caches of the model may take
         max_running: generations that are evaluated together
+        counts: what its passes have evaluated
     """
 
     copy_hint = "open another one with Model.batch()"
@@ -81,6 +83,7 @@ class Batch(Reading):
         if number(seconds) is None or not seconds > 0:
             raise not_number("step_seconds", step_seconds, "a number of seconds over 0")
         self._costs = Costs(model.n_batch, seconds)
+        self.counts = Counts()
         self._prefixes = prefixes_of(model)
         self._closed = False
         # Any thread adds to these two, and takes no lock for it: a generation may be deleted in the middle of a step.
@@ -228,6 +231,11 @@ class Batch(Reading):
         return len(self._waiting) + len(self._arrived)
 
     @property
+    def page_size(self) -> int:
+        """Bytes of a page of the KV cache, of 64 positions, with those of a draft model."""
+        return PAGE * self._position_size
+
+    @property
     def closed(self) -> bool:
         """Whether close() was called."""
         return self._closed
@@ -242,7 +250,7 @@ class Batch(Reading):
         with self._stepped():
             if self.model.is_encoder:
                 self._take_arrived()
-                return embed_next(self.model, self._waiting)
+                return embed_next(self.model, self._waiting, self.counts)
             parts = self._same_parts()
             if not parts:
                 self._admit()
@@ -419,7 +427,9 @@ class Batch(Reading):
             outcomes = taken.run([request.todo[:n] for request, n in parts])
             seconds = time.perf_counter() - start
             if not are_ready:
-                self._costs.note(n_decoding, sum(n for _, n in parts) - n_decoding, seconds)
+                n_rows = sum(n for _, n in parts)
+                self._costs.note(n_decoding, n_rows - n_decoding, seconds)
+                self.counts.note(n_rows, n_decoding, seconds)
             lacking: list[Request] = []
             for i, ((request, n), drawn) in enumerate(zip(parts, outcomes, strict=True)):
                 if request.wants and drawn.error is None:

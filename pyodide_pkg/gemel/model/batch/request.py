@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Sequence
@@ -114,6 +115,7 @@ class AnswerRequest(Request):
         self.model = model
         self.answer = Answer(model, len(self.prompt_ids), options.stops, limit)
         self.seconds = 0.0   # of the steps that evaluated the prompt
+        self._asked = time.perf_counter()
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._carry = b""   # bytes of an incomplete character, from a session that was given up
         self._unread: deque[str] = deque()
@@ -145,6 +147,7 @@ class AnswerRequest(Request):
         self.todo = self.all_ids[n_held:]
         if not self.answer.ids and not self.n_evaluated:
             self.answer.count_cached(n_held)
+            self.answer.count_queued(time.perf_counter() - self._asked)
 
     def put_back(self) -> None:
         """Give up the session, to begin again later; the answer so far is kept."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 from ...core.errors import GemelError
 from ..core_model import CoreModel
 from ..embed import not_finite
+from .counts import Counts
 from .future import PooledReader, ReadRequest
 from .request import Request
 from .waiting import Waiting
@@ -12,7 +15,7 @@ from .waiting import Waiting
 IDS = 1024   # of a step, at most, unless one text has more
 
 
-def embed_next(model: CoreModel, waiting: Waiting[Request]) -> bool:
+def embed_next(model: CoreModel, waiting: Waiting[Request], counts: Counts) -> bool:
     """Embed the texts that are next, and end their requests; return whether others wait."""
     taken: list[ReadRequest[object]] = []
     readers: list[PooledReader] = []
@@ -31,7 +34,9 @@ def embed_next(model: CoreModel, waiting: Waiting[Request]) -> bool:
         readers.append(request.reader)
         room -= len(request.prompt_ids)
     if taken:
+        start = time.perf_counter()
         _embed(model, taken, readers)
+        counts.note(sum(len(one.prompt_ids) for one in taken), 0, time.perf_counter() - start)
     return len(waiting) > 0
 
 
