@@ -16,9 +16,8 @@ from gemel_native.serving.entry import ModelOptions, need_of
 from gemel_native.serving.registry import Models
 from gemel_web.observe import Observer
 from gemel_web.observe.histogram import Histogram
-from serving import Asked, Connection, until
-
 from metrics_lint import families, lint
+from serving import Asked, Connection, until
 
 COMPLETE = "/v1/completions"
 BODY: dict[str, Any] = {"model": "tiny", "prompt": "ab", "max_tokens": 8, "temperature": 0}

@@ -137,7 +137,8 @@ def test_every_response_says_where_the_app_runs(serve: Any, tmp_path: Path) -> N
         assert app.get(path).headers["gemel-host"] == "tab"
     assert app.ask("OPTIONS", TEXT, headers={"origin": ORIGIN, **PREFLIGHT}).headers["gemel-host"] == "tab"
     foreign = app.get("/v1/models", headers={"origin": ORIGIN})   # whose script is to read it
-    assert foreign.headers["access-control-expose-headers"] == "Gemel-Host, Retry-After, Content-Range, ETag"
+    exposed = foreign.headers["access-control-expose-headers"]
+    assert exposed == "Gemel-Host, Retry-After, Content-Range, ETag, X-Request-Id"
     assert "gemel-host" not in serve().get("/healthz").headers
 
 

@@ -44,6 +44,7 @@ def demo(
     )] = None,
     allowed_origin: options.AllowedOrigins = None,
     access_log: options.AccessLog = None,
+    log_format: options.LogFormat = None,
     threads: ThreadsOption = None,
     isa: IsaOption = None,
     ctx: ContextOption = None,
@@ -64,7 +65,7 @@ def demo(
     from .settings import settings_of
 
     settings = settings_of({
-        "host": host, "port": port, "access_log": access_log,
+        "host": host, "port": port, "access_log": access_log, "log_format": log_format,
         "allowed_origins": tuple(allowed_origin) if allowed_origin else None,
     })  # fmt: skip
     page = needed_page()

@@ -69,6 +69,10 @@ Page = Annotated[bool | None, flag(
 AccessLog = Annotated[bool | None, flag(
     "--access-log", panel=SERVER, words="Log one line per request, on stderr.",
 )]
+LogFormat = Annotated[str | None, option(
+    "--log-format", panel=SERVER, metavar="FORMAT", default="text",
+    words="text, or json: one object per line. Never a prompt or an answer.",
+)]
 ApiKey = Annotated[str | None, option(
     "--api-key", panel=SAFETY, metavar="KEY", default="none",
     words="Key that requests must send. Other users of this machine can see it: GEMEL_SERVE_API_KEY is safer.",

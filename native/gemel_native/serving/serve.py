@@ -40,6 +40,7 @@ def serve(
     queue: options.Queue = None,
     page: options.Page = None,
     access_log: options.AccessLog = None,
+    log_format: options.LogFormat = None,
     api_key: options.ApiKey = None,
     keys: options.Keys = None,
     ssl_certfile: options.Certificate = None,
@@ -71,7 +72,7 @@ def serve(
 
     fields = {
         "host": host, "port": port, "parallel": parallel, "cache_memory": cache_memory, "queue": queue,
-        "access_log": access_log, "api_key": api_key, "keys": keys,
+        "access_log": access_log, "log_format": log_format, "api_key": api_key, "keys": keys,
         "ssl_certfile": ssl_certfile, "ssl_keyfile": ssl_keyfile,
         "allowed_hosts": tuple(allowed_host) if allowed_host else None,
         "allowed_origins": tuple(allowed_origin) if allowed_origin else None,

@@ -7,7 +7,6 @@ import logging
 import math
 import os
 import socket
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -21,10 +20,12 @@ from gemel_web.observe import Observer
 from ..opening import check_ctx, opened
 from ..output import counted, say
 from .entry import Entry, Need, need_of, served_of
+from .logs import start_log
 from .protocol import Protocol, Server
 from .registry import Models
 from .settings import Settings
 
+log = logging.getLogger("gemel_web.server")
 MOST_NAMES = 10   # that the first line says
 NO_LIMIT = 1 << 62   # bytes, where nothing says how much memory there is
 
@@ -91,8 +92,8 @@ def run(
 
     ready: is called with the address; reload: at SIGHUP, in the event loop.
     """
-    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
-    logging.getLogger("gemel_web").setLevel(logging.INFO)
+    start_log(settings.log_format)
+    tell = say if settings.log_format == "text" else log.info
     app = gemel_web.create_app(settings.config(), models, static=page, observer=Observer())
     limits = {"head_seconds": settings.head_seconds, "write_seconds": settings.write_seconds}
     connection = type("Connection", (Protocol,), limits)
@@ -109,10 +110,10 @@ def run(
     how = "loaded on demand" if first is None else f"{first.isa}, {counted(first.threads, 'thread')}"
     who = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
     are = "is" if len(names) == 1 else "are"
-    say(f"{who or 'no model yet'} {are} served at {url}/v1 ({how}){and_page}; Ctrl-C stops it")
+    tell(f"{who or 'no model yet'} {are} served at {url}/v1 ({how}){and_page}; Ctrl-C stops it")
     if settings.api_key is None and settings.keys is None and not host.startswith("127.") and host != "::1":
-        say("there is no API key: anyone who can reach this address can use the model (GEMEL_SERVE_API_KEY or --keys "
-            "sets one)")
+        tell("there is no API key: anyone who can reach this address can use the model (GEMEL_SERVE_API_KEY or --keys "
+             "sets one)")
     if ready is not None:
         ready(f"{url}/")
     server = Server(config, app.state.scheduler, stop_seconds=settings.stop_seconds, reload=reload)

@@ -17,11 +17,14 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
+from .logs import Format
+
 PREFIX = "GEMEL_SERVE_"
 KEY = re.compile(r"[!-~]+")
 USUAL = (("http://", ":80"), ("https://", ":443"))   # default ports, which browsers leave out
 OPTIONS = {
     "host": "--host", "port": "--port", "parallel": "--parallel", "cache_memory": "--cache-memory", "queue": "--queue",
+    "log_format": "--log-format",
     "api_key": "--api-key", "keys": "--keys", "allowed_hosts": "--allowed-host", "allowed_origins": "--allowed-origin",
     "ssl_certfile": "--ssl-certfile", "ssl_keyfile": "--ssl-keyfile",
 }  # fmt: skip
@@ -93,6 +96,7 @@ class Settings(BaseSettings):
     head_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0   # within which a request's head must arrive
     stop_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0   # that requests may go on after Ctrl-C
     access_log: bool = False
+    log_format: Format = "text"
 
     @property
     def cache_bytes(self) -> int | None:

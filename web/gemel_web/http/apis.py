@@ -35,7 +35,7 @@ class Apis:
         return self._style(path) is not None
 
     def name(self, path: str) -> str:
-        """Return the name of a path's API; "page": it is none."""
+        """Return the name of a path's API; "page": it belongs to no API."""
         style = self._style(path)
         return "page" if style is None else style.name
 

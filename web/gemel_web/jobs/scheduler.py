@@ -23,11 +23,11 @@ from dataclasses import dataclass
 
 import gemel
 from gemel import KvType, Pace
-from gemel.model.batch.counts import Counts
 
 from ..access import Allowance
 from ..http.errors import ApiError
 from ..models import ServedModel
+from .counts import Counts
 from .events import Began, Event, Steps
 from .passes import Passes
 from .watch import Unwatched, Watch
@@ -370,7 +370,7 @@ class Scheduler:
         driver = self._drivers.pop(model, None)
         if driver is not None:
             await driver.close()
-            self.watch.left(model, driver)
+            self.watch.left(model, driver.load())
 
     async def close(self) -> None:
         """Stop all jobs, wait for the running steps, close the batches."""

@@ -15,11 +15,11 @@ from typing import Any, Protocol
 
 import gemel
 from gemel import KvType
-from gemel.model.batch.counts import Counts
 
 from ..http.errors import of_request
 from ..models import cache_of, too_wide
 from .answer import AnswerText, GenerateRequest, Prompts
+from .counts import Counts
 from .events import Began, Ids, Scored, Steps, Vector
 from .tokens import scored
 
@@ -85,7 +85,7 @@ class ModelSlot:
         """Close the batch: after an error its contents are unknown."""
         batch, self._batch = self._batch, None
         if batch is not None:
-            self._past.add(batch.counts)
+            self._past.add_batch(batch.counts)
             batch.close()
 
     def load(self) -> Load:
@@ -94,7 +94,7 @@ class ModelSlot:
         counts.add(self._past)
         if batch is None:
             return Load(0, 0, 0, 0, 0, counts)
-        counts.add(batch.counts)
+        counts.add_batch(batch.counts)
         size, page = self.model.cache_size, batch.page_size
         return Load(
             batch.n_running, batch.n_waiting, size, batch.cache_memory, -(-size // page) if page else 0, counts

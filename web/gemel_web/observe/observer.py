@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Hashable
 
 import gemel
 from starlette.requests import Request
@@ -11,8 +12,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
 from ..http.exchange import KEY, Exchange
-from ..jobs.scheduler import Driver, End, Item, Job, Scheduler
+from ..jobs.scheduler import End, Scheduler
 from ..jobs.service import encode
+from ..jobs.work import Load
 from ..models import ServedModel
 from ..registry import Registry
 from .collector import Metrics
@@ -28,7 +30,7 @@ class Observer:
         self._requests = Counter[tuple[str, str]]()   # by API and status
         self._tallies: dict[str, Tally] = {}          # by alias
         self._names: dict[gemel.Model, str] = {}      # of models that were asked, until they are closed
-        self._records: dict[Job, Record] = {}
+        self._records: dict[Hashable, Record] = {}
         self._metrics = Metrics(self._state)
         self._registry: Registry | None = None
         self._scheduler: Scheduler | None = None
@@ -46,28 +48,28 @@ class Observer:
         """Count a request."""
         self._requests[exchange.api, str(exchange.status or "gone")] += 1
 
-    def submitted(self, served: ServedModel, job: Job) -> None:
+    def submitted(self, served: ServedModel, job: Hashable) -> None:
         """Begin a record."""
         assert self._registry is not None
         name = self._names.setdefault(served.model, self._registry.name_of(served))
         self._records[job] = Record(self._tally(name))
 
-    def answers(self, scope: Scope, job: Job) -> None:
+    def answers(self, scope: Scope, job: Hashable) -> None:
         """Note the request of a record."""
         if job in self._records:
             self._records[job].arrived(scope[KEY])
 
-    def delivered(self, job: Job, item: Item) -> None:
+    def delivered(self, job: Hashable, item: object) -> None:
         """Count an event."""
         if (record := self._records.get(job)) is not None:
             record.take(item)
             if isinstance(item, End | Exception):
                 del self._records[job]
 
-    def left(self, model: gemel.Model, driver: Driver) -> None:
+    def left(self, model: gemel.Model, load: Load) -> None:
         """Keep the counts of a model that will be closed."""
         if (name := self._names.pop(model, None)) is not None:
-            self._tally(name).past.add(driver.load().counts)
+            self._tally(name).past.add(load.counts)
 
     def _tally(self, name: str) -> Tally:
         """Return the tally of a model; those of models that are no longer served are forgotten."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gemel.model.batch.counts import Counts
-
+from ..jobs.counts import Counts
 from ..jobs.work import Load
 from ..registry import Usage
 from .histogram import ROWS, Histogram

@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import gemel
-from gemel.model.batch.counts import Counts
 
 from ..http.exchange import Exchange
+from ..jobs.counts import Counts
 from ..jobs.events import Began, Ended, Text
-from ..jobs.scheduler import End, Item
+from ..jobs.scheduler import End
 from .histogram import FIRST_TOKEN, NEXT_TOKEN, SECONDS_FROM_MS, TOKENS, Histogram
 
 REASONS = {"stop": "stop", "length": "length", "calls": "tool_calls"}
@@ -43,7 +43,7 @@ class Record:
         """Take the request that it answers."""
         self.exchange, self.began = exchange, exchange.began
 
-    def take(self, item: Item) -> None:
+    def take(self, item: object) -> None:
         """Take what was delivered."""
         if isinstance(item, Text):
             self._more(item.choice, item.n_drawn)

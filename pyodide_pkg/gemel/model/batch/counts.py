@@ -22,10 +22,3 @@ class Counts:
         self.rows[n_rows] = self.rows.get(n_rows, 0) + 1
         self.n_decoded += n_decoded
         self.seconds += seconds
-
-    def add(self, other: Counts) -> None:
-        """Add the passes of another batch."""
-        for n_rows, n in other.rows.copy().items():
-            self.rows[n_rows] = self.rows.get(n_rows, 0) + n
-        self.n_decoded += other.n_decoded
-        self.seconds += other.seconds
