@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +18,7 @@ from gemel_native.serving.registry import Models
 from gemel_web.observe import Observer
 from gemel_web.observe.histogram import Histogram
 from metrics_lint import families, lint
-from serving import Asked, Connection, until
+from serving import Asked, Connection, error_of, until
 
 COMPLETE = "/v1/completions"
 BODY: dict[str, Any] = {"model": "tiny", "prompt": "ab", "max_tokens": 8, "temperature": 0}
@@ -41,7 +42,7 @@ def value(app: Asked, name: str, **labels: str) -> float:
     for metric in families(page(app)).values():
         for one in metric.samples:
             if one.name == "gemel:" + name and labels.items() <= one.labels.items():
-                return one.value
+                return float(one.value)
     raise KeyError(name)
 
 
@@ -212,6 +213,13 @@ def test_metrics_need_the_key_and_the_origin(model: gemel.Model) -> None:
             assert app.get(path, headers={"authorization": "Bearer secret"}).status_code == 200
             assert app.get(path, headers={"origin": "https://evil.example"}).status_code == 403
         assert app.get("/healthz").status_code == app.get("/readyz").status_code == 200
+
+
+def test_without_its_package_metrics_say_what_to_install(app: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "gemel_web.observe.collector", raising=False)
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    assert "pip install 'gemel[serve]'" in error_of(app.get("/metrics"), 501)["message"]
+    assert app.get("/metrics.json").status_code == 200
 
 
 def test_without_an_observer_there_are_no_metrics(serve: Callable[..., Asked]) -> None:

@@ -6,7 +6,7 @@ import importlib
 
 import gemel
 
-NEEDED = ("uvicorn", "pydantic_settings", "prometheus_client", "gemel_web")   # gemel_web needs starlette and msgspec
+NEEDED = ("uvicorn", "pydantic_settings", "gemel_web")   # gemel_web needs starlette and msgspec
 
 
 def check_packages(command: str) -> None:

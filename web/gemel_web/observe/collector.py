@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
 
 from .histogram import Histogram
 from .names import COUNTERS, GAUGES, HISTOGRAMS, LABELLED, MODELS, PASSES, REQUESTS
@@ -16,27 +15,28 @@ from .state import State
 MODEL = "model_name"
 
 
-class Metrics(Collector):
-    """The metrics of one app, with those of its process."""
+def text_of(state: State, accept: str) -> tuple[bytes, str]:
+    """Return all metrics, with those of the process, and their media type, in the format that a client takes."""
+    registry = CollectorRegistry()
+    registry.register(Metrics(state))
+    ProcessCollector(registry=registry)
+    encoder, media = choose_encoder(accept)
+    return encoder(registry), media
 
-    def __init__(self, state: Callable[[], State]) -> None:
+
+class Metrics:
+    """The metrics of one app at a moment."""
+
+    def __init__(self, state: State) -> None:
         self._state = state
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
-        ProcessCollector(registry=self._registry)
-
-    def text(self, accept: str) -> tuple[bytes, str]:
-        """Return all metrics and their media type, in the format that a client takes."""
-        encoder, media = choose_encoder(accept)
-        return encoder(self._registry), media
 
     def describe(self) -> list[Metric]:
         """Return none: names are checked by a test."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics now."""
-        state = self._state()
+        """Yield the metrics."""
+        state = self._state
         requests = CounterMetricFamily(*REQUESTS, labels=("api", "status"))
         for labels, n in sorted(state.requests.items()):
             requests.add_metric(labels, n)

@@ -11,13 +11,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
+from ..http.errors import ApiError
 from ..http.exchange import KEY, Exchange
 from ..jobs.scheduler import End, Scheduler
 from ..jobs.service import encode
 from ..jobs.work import Load
 from ..models import ServedModel
 from ..registry import Registry
-from .collector import Metrics
 from .figures import figures
 from .state import State
 from .tally import Record, Tally
@@ -31,7 +31,6 @@ class Observer:
         self._tallies: dict[str, Tally] = {}          # by alias
         self._names: dict[gemel.Model, str] = {}      # of models that were asked, until they are closed
         self._records: dict[Hashable, Record] = {}
-        self._metrics = Metrics(self._state)
         self._registry: Registry | None = None
         self._scheduler: Scheduler | None = None
 
@@ -91,7 +90,12 @@ class Observer:
 
     async def _get(self, request: Request) -> Response:
         """GET /metrics."""
-        text, media = self._metrics.text(request.headers.get("accept", ""))
+        try:
+            from .collector import text_of
+        except ImportError:
+            words = "/metrics needs the package prometheus-client: pip install 'gemel[serve]'; /metrics.json does not"
+            raise ApiError(501, words, code="not_installed") from None
+        text, media = text_of(self._state(), request.headers.get("accept", ""))
         return Response(text, media_type=media)
 
     async def _get_json(self, request: Request) -> Response:
