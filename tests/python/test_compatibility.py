@@ -34,12 +34,13 @@ def test_what_a_version_promised_is_there_or_given_up_in_a_note(present: dict[st
     notes = promises.noted(promises.NOTES.read_text(encoding="utf-8"))
     gone = promises.broken(promises.recorded(), (line for found in present.values() for line in found), notes)
     instead = f"{TO_DO} --again" if not promises.is_released() else "keep them, or note each in docs/compatibility.md"
-    assert gone == [], f"removed or changed: {instead}"
+    assert gone == [], "\n".join([f"removed or changed: {instead}", *gone])
 
 
 def test_what_is_there_is_recorded(present: dict[str, list[str]]) -> None:
     known = promises.recorded()
-    assert [line for found in present.values() for line in found if line not in known] == [], f"new: {TO_DO}"
+    new = [line for found in present.values() for line in found if line not in known]
+    assert new == [], "\n".join([f"new: {TO_DO}", *new])
 
 
 def test_notes_give_up_only_what_was_promised_and_is_gone(present: dict[str, list[str]]) -> None:
