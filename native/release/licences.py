@@ -23,7 +23,8 @@ PLACES = {
 }   # fmt: skip
 DIRECT = {   # of pyproject.toml
     "filelock": "MIT", "jinja2": "BSD-3-Clause", "platformdirs": "MIT", "rich": "MIT", "typer": "MIT",
-    "msgspec": "BSD-3-Clause", "pydantic-settings": "MIT", "starlette": "BSD-3-Clause", "uvicorn": "BSD-3-Clause",
+    "msgspec": "BSD-3-Clause", "prometheus-client": "Apache-2.0 AND BSD-2-Clause", "pydantic-settings": "MIT",
+    "starlette": "BSD-3-Clause", "uvicorn": "BSD-3-Clause",
 }   # fmt: skip
 INDIRECT = {   # what those need
     "annotated-doc": ("MIT", ENGINE), "annotated-types": ("MIT", SERVE), "anyio": ("MIT", SERVE),

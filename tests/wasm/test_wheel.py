@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.wasm, pytest.mark.slow]
 
 HERE = Path(__file__).resolve().parent
 SIZE_MAX = 750_000   # all of gemel that a tab downloads
-NOT_IN_A_TAB = ("static", "anthropic", "llama_cpp", "responses", "keys", "manage")   # folders of gemel_web
+NOT_IN_A_TAB = ("static", "anthropic", "llama_cpp", "responses", "keys", "manage", "observe")   # folders of gemel_web
 WAYS = ("lock", "url", "micropip")
 
 
