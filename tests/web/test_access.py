@@ -16,6 +16,7 @@ import pytest
 from gemel_web.http.scopes import TABLE, check_routes
 from gemel_web.keys import file
 from gemel_web.keys.keyring import Keyring
+from gemel_web.observe import Observer
 from serving import BASE, Asked, error_of
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -56,8 +57,8 @@ def test_every_route_has_a_scope_and_is_checked(app: Asked) -> None:
     guarded = [path for path, scope in TABLE.items() if scope is not None]
     with pytest.raises(ValueError, match="/new has no scope"):
         check_routes(Starlette(routes=[Route("/new", lambda request: None)]).routes)
-    locked = Asked({}, api_key="secret")
-    with locked:
+    with Asked({}, api_key="secret", observer=Observer()) as locked:
+        assert {route.path for route in locked.app.routes if isinstance(route, Route)} <= set(TABLE)
         for path in guarded:
             for method in ("GET", "POST", "PATCH", "DELETE"):
                 error_or_string(locked.ask(method, path.replace("{", "").replace("}", "")), 401)

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import building
-import pytest
+import gemel
+import gemel_web
 import typer
 from gemel_native import cli
 from gemel_native.serving import config_file, server_table
 from gemel_web.http.scopes import TABLE
+from gemel_web.observe import Observer
 from serving import Asked
 
 DEPLOY = building.ROOT / "docs" / "deploy"
@@ -98,15 +100,16 @@ def names_of(dashboard: Any) -> set[str]:  # noqa: ANN401
     return set(re.findall(r"gemel:\w+", " ".join(asked)))
 
 
-def test_the_dashboard_asks_for_metrics_that_exist(app: Asked) -> None:
+def test_the_dashboard_asks_for_metrics_that_exist(model: gemel.Model) -> None:
     dashboard = json.loads(text_of("grafana/gemel.json"))
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"]) >= 10
     wanted = names_of(dashboard)
     assert "gemel:time_to_first_token_seconds_bucket" in wanted
-    metrics = app.get("/metrics")
-    if metrics.status_code == 404:
-        pytest.skip("this build has no metrics")
-    app.good("/v1/completions", model="tiny", prompt="a", max_tokens=2)
-    known = set(re.findall(r"^(gemel:\w+)", app.get("/metrics").text, flags=re.MULTILINE))
-    known |= set(re.findall(r"^# TYPE (gemel:\w+)", app.get("/metrics").text, flags=re.MULTILINE))
-    assert wanted <= known, sorted(wanted - known)
+    with Asked({"tiny": gemel_web.ServedModel(model)}, observer=Observer()) as app:
+        app.good("/v1/completions", model="tiny", prompt="a", max_tokens=2)
+        text = app.get("/metrics").text
+    samples = set(re.findall(r"^(gemel:\w+)", text, flags=re.MULTILINE))
+    types = re.findall(r"^# TYPE (gemel:\w+) (\w+)", text, flags=re.MULTILINE)
+    assert wanted <= samples | {name for name, _ in types}, sorted(wanted - samples)
+    labels = set(re.findall(r"by \((\w+)\)", json.dumps(dashboard))) - {"le"}
+    assert all(f"{label}=" in text for label in labels | {"model_name"})
