@@ -16,6 +16,7 @@ import gemel
 import gemel_web
 import uvicorn
 from gemel_web.observe import Observer
+from gemel_web.observe.observer import Telemetry
 
 from ..opening import check_ctx, opened
 from ..output import counted, say
@@ -26,6 +27,9 @@ from .registry import Models
 from .settings import Settings
 
 log = logging.getLogger("gemel_web.server")
+ENDPOINTS = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+)   # fmt: skip
 MOST_NAMES = 10   # that the first line says
 NO_LIMIT = 1 << 62   # bytes, where nothing says how much memory there is
 
@@ -94,7 +98,7 @@ def run(
     """
     start_log(settings.log_format)
     tell = say if settings.log_format == "text" else log.info
-    app = gemel_web.create_app(settings.config(), models, static=page, observer=Observer())
+    app = gemel_web.create_app(settings.config(), models, static=page, observer=Observer(telemetry_of()))
     limits = {"head_seconds": settings.head_seconds, "write_seconds": settings.write_seconds}
     connection = type("Connection", (Protocol,), limits)
     config = uvicorn.Config(
@@ -118,6 +122,19 @@ def run(
         ready(f"{url}/")
     server = Server(config, app.state.scheduler, stop_seconds=settings.stop_seconds, reload=reload)
     server.run(sockets=[listening])
+
+
+def telemetry_of() -> Telemetry | None:
+    """Return what sends traces and metrics, if OpenTelemetry's variables say where to; GemelError without packages."""
+    asked = next((name for name in ENDPOINTS if os.environ.get(name)), None)
+    if asked is None or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return None
+    try:
+        from gemel_web.observe.telemetry import Telemetry as Sender
+    except ImportError as error:
+        words = f"{asked} is set, but packages are missing ({error}): pip install 'gemel[otel]', or unset it"
+        raise gemel.GemelError(words) from error
+    return Sender()
 
 
 def listen(host: str, port: int, *, instead: bool = False) -> socket.socket:

@@ -193,7 +193,7 @@ class Driver:
             )
         job = Job(work, self._slot_of(served))
         self._jobs.add(job)
-        self._watch.submitted(served, job)
+        self._watch.submitted(served, job, work)
         if self._limits.answer_seconds is not None:
             limit = self._limits.answer_seconds
             job.timer = asyncio.get_running_loop().call_later(limit, job.expire, limit)

@@ -9,13 +9,13 @@ import gemel
 from starlette.types import Scope
 
 from ..models import ServedModel
-from .work import Load
+from .work import Load, Work
 
 
 class Watch(Protocol):
     """Takes what happens to jobs. A job is a name for it, no more."""
 
-    def submitted(self, served: ServedModel, job: Hashable) -> None:
+    def submitted(self, served: ServedModel, job: Hashable, work: Work) -> None:
         """A job waits for its evaluation."""
 
     def answers(self, scope: Scope, job: Hashable) -> None:
@@ -31,7 +31,7 @@ class Watch(Protocol):
 class Unwatched:
     """Watches nothing."""
 
-    def submitted(self, served: ServedModel, job: Hashable) -> None:
+    def submitted(self, served: ServedModel, job: Hashable, work: Work) -> None:
         """Do nothing."""
 
     def answers(self, scope: Scope, job: Hashable) -> None:

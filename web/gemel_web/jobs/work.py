@@ -138,7 +138,8 @@ class Completion(Stoppable):
     def __init__(self, prompts: Prompts, request: GenerateRequest) -> None:
         super().__init__()
         self._prompts = prompts
-        self._request = request
+        self.made: list[list[int]] = []   # the ids of its prompts
+        self.request = request
         self._made: tuple[AnswerText, ...] = ()
 
     def n_tokens(self) -> int:
@@ -147,10 +148,10 @@ class Completion(Stoppable):
 
     def steps(self, slot: ModelSlot) -> Steps:
         """Yield Began, then the Text events and Ended of each answer, as they come."""
-        request, batch = self._request, slot.batch()
+        request, batch = self.request, slot.batch()
         with ExitStack() as opened:
             answers: list[AnswerText] = []
-            made: list[list[int]] = []
+            made = self.made
             n_prompt = 0
             try:
                 request = replace(request, n_ctx=slot.limit(request.n_ctx))
@@ -183,13 +184,13 @@ class Completion(Stoppable):
 
     def _scored(self, slot: ModelSlot, answers: Sequence[AnswerText], prompts: Sequence[list[int]]) -> Steps:
         """Score each prompt, one after another; of the requests to a slot, one at a time does so."""
-        n = self._request.n
+        n = self.request.n
         while slot.scores:
             yield None
         slot.scores = True
         try:
             for i, ids in enumerate(prompts):
-                tokens = yield from scored(slot.model, ids, self._request.n_top or 0, slot.kv_type)
+                tokens = yield from scored(slot.model, ids, self.request.n_top or 0, slot.kv_type)
                 for answer in answers[i * n : i * n + n]:
                     answer.score(tokens)
         finally:

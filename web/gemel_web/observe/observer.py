@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Hashable
+from typing import Protocol
 
 import gemel
 from starlette.requests import Request
@@ -15,7 +17,7 @@ from ..http.errors import ApiError
 from ..http.exchange import KEY, Exchange
 from ..jobs.scheduler import End, Scheduler
 from ..jobs.service import encode
-from ..jobs.work import Load
+from ..jobs.work import Completion, Load, Work
 from ..models import ServedModel
 from ..registry import Registry
 from .figures import figures
@@ -23,10 +25,23 @@ from .state import State
 from .tally import Record, Tally
 
 
+class Telemetry(Protocol):
+    """What sends requests to OpenTelemetry."""
+
+    captures: bool   # prompts and answers, too
+
+    def over(self, record: Record) -> None:
+        """Send a request that is over."""
+
+    def close(self) -> None:
+        """Send what was not sent yet."""
+
+
 class Observer:
     """What /metrics and the dashboard show. Made for one app, by who makes the app."""
 
-    def __init__(self) -> None:
+    def __init__(self, telemetry: Telemetry | None = None) -> None:
+        self._telemetry = telemetry
         self._requests = Counter[tuple[str, str]]()   # by API and status
         self._tallies: dict[str, Tally] = {}          # by alias
         self._names: dict[gemel.Model, str] = {}      # of models that were asked, until they are closed
@@ -41,17 +56,22 @@ class Observer:
         self._registry, self._scheduler = registry, scheduler
 
     async def close(self) -> None:
-        """Do nothing: who asks for metrics has seen them."""
+        """Send what OpenTelemetry lacks."""
+        if self._telemetry is not None:
+            await asyncio.to_thread(self._telemetry.close)
 
     def ended(self, exchange: Exchange) -> None:
         """Count a request."""
         self._requests[exchange.api, str(exchange.status or "gone")] += 1
 
-    def submitted(self, served: ServedModel, job: Hashable) -> None:
+    def submitted(self, served: ServedModel, job: Hashable, work: Work) -> None:
         """Begin a record."""
         assert self._registry is not None
         name = self._names.setdefault(served.model, self._registry.name_of(served))
-        self._records[job] = Record(self._tally(name))
+        record = self._records[job] = Record(self._tally(name), name)
+        if self._telemetry is not None and isinstance(work, Completion):
+            record.wanted, record.captures = work.request, self._telemetry.captures
+            record.prompts = lambda: [served.model.detokenize(ids) for ids in work.made]
 
     def answers(self, scope: Scope, job: Hashable) -> None:
         """Note the request of a record."""
@@ -64,6 +84,8 @@ class Observer:
             record.take(item)
             if isinstance(item, End | Exception):
                 del self._records[job]
+                if self._telemetry is not None:
+                    self._telemetry.over(record)
 
     def left(self, model: gemel.Model, load: Load) -> None:
         """Keep the counts of a model that will be closed."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import gemel
 
 from ..http.exchange import Exchange
+from ..jobs.answer import GenerateRequest
 from ..jobs.counts import Counts
 from ..jobs.events import Began, Ended, Text
 from ..jobs.scheduler import End
@@ -24,11 +26,19 @@ class Record:
     Attributes:
         began: when the request arrived
         first, last: when the first and the last piece of an answer was ready
+        prompts: returns the texts of its prompts
+        captures: texts are noted
+        texts: of each answer, by kind: text, reasoning, call
         n_drawn: tokens of each answer so far
         error: what ended it
     """
 
     tally: Tally
+    model: str = ""
+    prompts: Callable[[], list[str]] = list
+    wanted: GenerateRequest | None = None
+    captures: bool = False
+    texts: dict[int, dict[str, str]] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
     exchange: Exchange | None = None
     n_prompt: int = 0
@@ -47,6 +57,9 @@ class Record:
         """Take what was delivered."""
         if isinstance(item, Text):
             self._more(item.choice, item.n_drawn)
+            if self.captures:
+                parts = self.texts.setdefault(item.choice, {})
+                parts[item.kind] = parts.get(item.kind, "") + item.text
         elif isinstance(item, Began):
             self.n_prompt = item.n_prompt
             self.tally.n_prompt += item.n_prompt
@@ -75,6 +88,12 @@ class Record:
         self.last = now
         self.n_drawn[choice] = n_drawn
         self.tally.n_generated += n_new
+
+    @property
+    def per_token(self) -> float | None:
+        """Mean seconds per token of an answer after its first; None: there is no such token."""
+        n_next = self.n_generated - len(self.n_drawn)
+        return (self.last - self.first) * len(self.n_drawn) / n_next if self.first is not None and n_next > 0 else None
 
     @property
     def n_generated(self) -> int:
@@ -125,6 +144,5 @@ class Tally:
             queued = min(one.timings.queued_s for one in record.ended)
             self.prefill.observe(max(0.0, record.first - record.began - queued))
             self.decode.observe(record.last - record.first)
-            n_next = record.n_generated - len(record.n_drawn)
-            if n_next > 0:
-                self.per_token.observe((record.last - record.first) * len(record.n_drawn) / n_next)
+            if (per_token := record.per_token) is not None:
+                self.per_token.observe(per_token)
