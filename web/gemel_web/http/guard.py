@@ -170,7 +170,9 @@ class Exchange:
                 code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"},
             )
         self._visit.caller, self._visit.why_not = caller, self._why_not()
-        self._visit.require(scope, f"{self._scope['method']} {self._path}" if scope == "manage" else "")
+        method = self._scope["method"]
+        acts = scope == "manage" and method not in ("GET", "HEAD")   # reading changes nothing
+        self._visit.require(scope, f"{method} {self._path}" if acts else "")
         if caller.allowance is not None:
             caller.allowance.admit()
 

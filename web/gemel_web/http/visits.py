@@ -38,7 +38,8 @@ class Visit:
     def require(self, scope: Scope, act: str = "") -> None:
         """Raise the API's 403 if it lacks a scope. act: what it is about to do; the log names it."""
         if act:
-            self.acts.append(act[:LONGEST].encode("unicode_escape").decode())
+            short = act if len(act) <= LONGEST else f"{act[:LONGEST]}..."
+            self.acts.append(short.encode("unicode_escape").decode())
         if scope == "manage" and self.why_not and scope in self.caller.scopes:
             raise ApiError(403, self.why_not, code="not_from_here")
         if scope not in self.caller.scopes:
