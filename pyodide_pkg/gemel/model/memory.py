@@ -118,7 +118,7 @@ def available_memory() -> int | None:
 
     None where it is unknown (only Linux says).
     """
-    if sys.platform != "linux":
+    if sys.platform not in ("linux", "android"):
         return None
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
