@@ -63,6 +63,16 @@ def test_the_settings_files_are_valid(tmp_path: Path) -> None:
         assert set(file.server.fields({})) <= set(server_table.KNOWN)
 
 
+def test_the_table_of_the_server_has_every_option() -> None:
+    command: Any = typer.main.get_command(cli.app)
+    names = {
+        one.name for one in command.get_command(None, "serve").params
+        if getattr(one, "rich_help_panel", None) != "The file's metadata"   # a model's table has overrides
+    }
+    others = {"allowed_host": "allowed_hosts", "allowed_origin": "allowed_origins"}
+    assert {others.get(name, name) for name in names} - {"config", "no_draft"} <= set(server_table.KNOWN)
+
+
 def test_the_image_is_not_root_and_runs_known_options() -> None:
     lines = re.sub(r"\\\n", "", text_of("Dockerfile")).splitlines()
     steps = [line.partition(" ") for line in lines if line and not line.startswith("#")]
