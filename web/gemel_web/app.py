@@ -72,7 +72,7 @@ def create_app(
 
     models: or a Registry, which opens them when they are asked for.
     static: a folder, whose page also gets config.json, or an ASGI app; it answers all paths that the APIs do not use.
-    observer: gemel_web.observe.Observer(), for /metrics and /dashboard; one per app.
+    observer: gemel_web.observe.Observer(), for /metrics and /metrics.json; one per app.
     apis: which of APIS it answers; None: all that are installed, of which the wheel for tabs lacks some.
     The caller owns the models of a mapping: they stay open when the app ends.
     """

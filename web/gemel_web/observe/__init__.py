@@ -1,4 +1,4 @@
-"""What an operator sees of an app: metrics, and a page that plots them. Not in the wheel for tabs."""
+"""What an operator sees of an app: metrics, and traces for OpenTelemetry. Not in the wheel for tabs."""
 
 from .observer import Observer
 

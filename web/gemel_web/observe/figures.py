@@ -1,4 +1,4 @@
-"""The same figures as JSON, for the dashboard: /metrics.json."""
+"""The same figures as JSON, for pages that plot them: /metrics.json."""
 
 from __future__ import annotations
 

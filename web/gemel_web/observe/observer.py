@@ -38,7 +38,7 @@ class Telemetry(Protocol):
 
 
 class Observer:
-    """What /metrics and the dashboard show. Made for one app, by who makes the app."""
+    """What /metrics and /metrics.json show. Made for one app, by who makes the app."""
 
     def __init__(self, telemetry: Telemetry | None = None) -> None:
         self._telemetry = telemetry
