@@ -1,9 +1,12 @@
-"""Examples of docstrings and pages, run by doctest."""
+"""Examples of docstrings and pages: those in Python, run by doctest, and those in C."""
 
 from __future__ import annotations
 
 import doctest
 import re
+from pathlib import Path
+
+C_API = Path(__file__).resolve().parents[1] / "docs" / "c_api.md"
 
 
 class Messages(doctest.OutputChecker):
@@ -22,3 +25,9 @@ def run_examples(tests: list[doctest.DocTest]) -> int:
         runner.run(test)
     assert runner.failures == 0
     return runner.tries
+
+
+def c_examples() -> list[str]:
+    """Return the C programs and statements of c_api.md; what has an ellipsis in the place of code is a sketch."""
+    blocks = re.findall(r"^ *```c\n(.*?)^ *```$", C_API.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [block for block in blocks if "..." not in block]

@@ -15,6 +15,7 @@ import building
 import gemel
 import pytest
 from conftest import tiny_bytes
+from doc_examples import c_examples
 
 ROOT = building.ROOT
 DOCS = ROOT / "docs"
@@ -245,13 +246,6 @@ def compiled(folder: Path, name: str, source: str) -> Path:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return folder / name
-
-
-def c_examples() -> list[str]:
-    """Return the C programs and statements of c_api.md; what has an ellipsis in the place of code is a sketch."""
-    page = (DOCS / "c_api.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^ *```c\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)
-    return [block for block in blocks if "..." not in block]
 
 
 def test_the_c_program_of_the_manual_goes_on_with_a_text(tmp_path: Path) -> None:

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import building
+import gemel
 import pytest
 import wheels
 import zig_build
+from conftest import tiny_bytes
+from doc_examples import c_examples
 from platforms import PLATFORMS
 
 pytestmark = [pytest.mark.cross, pytest.mark.slow]
@@ -57,6 +60,62 @@ def test_the_extra_serve_of_a_wheel_needs_the_page_of_its_version(python: Files)
     assert added == {'Requires-Dist: gemel-page==0.1.0; extra == "serve"'}
     with pytest.raises(zig_build.BuildError, match="has no extra `serve`"):
         wheels.with_page(metadata.replace("Provides-Extra: serve\n", ""))
+
+
+CONFIGURE = """
+import pathlib, sys, zig_build
+zig_build.configure_zig(pathlib.Path(sys.argv[1]), sys.argv[2], "-DGEMEL_WERROR=ON")
+"""
+COMPILED_AGAIN = ("errors.c", "table.c", "gguf.c")
+
+
+def test_a_library_has_equal_bytes_in_another_folder(tmp_path: Path) -> None:
+    """A few files are compiled there, and all are linked."""
+    platform = PLATFORMS["windows-x64"]
+    here = core("windows-x64").parent
+    source = building.copy_tree(tmp_path / "other")
+    there = source / "build"
+    command: list[str | Path] = [sys.executable, "-c", CONFIGURE, there, platform.target]
+    done = building.execute(command, env={"PYTHONPATH": str(source / "pyodide_pkg" / "build")})
+    assert done.returncode == 0, done.stdout
+    ninja = zig_build.tool("ninja")
+    if ninja is None:
+        building.lacking("ninja is not installed")
+    commands = building.execute([ninja, "-C", there, "-t", "commands", platform.library]).stdout.splitlines()
+    for made in here.glob("CMakeFiles/gemel_objects.dir/**/*.obj"):
+        copied = there / made.relative_to(here)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        copied.write_bytes(b"" if made.name.removesuffix(".obj") in COMPILED_AGAIN else made.read_bytes())
+    again = [one for one in commands if one.endswith(tuple(f"/{name}" for name in COMPILED_AGAIN))]
+    assert len(again) == len(COMPILED_AGAIN)
+    for one in [*again, commands[-1]]:
+        done = building.execute(["sh", "-c", f"cd {there} && {one}"])
+        assert done.returncode == 0, done.stdout
+    assert (there / platform.library).read_bytes() == (here / platform.library).read_bytes()
+
+
+def test_the_c_program_of_the_manual_goes_on_with_a_text_on_windows(tmp_path: Path) -> None:
+    platform, library = PLATFORMS["windows-x64"], core("windows-x64")
+    wine = zig_build.tool("wine64") or Path("/usr/lib/wine/wine64")
+    if not wine.exists():
+        building.lacking("wine is not installed (Debian: wine64)")
+    (tmp_path / "hello.c").write_text(c_examples()[0])
+    (tmp_path / "model.gguf").write_bytes(tiny_bytes())
+    (tmp_path / library.name).write_bytes(library.read_bytes())
+    include = f"-I{building.ROOT / 'core_c' / 'include'}"
+    zig: list[str | Path] = [zig_build.zig(), "cc", "-target", platform.target, include]
+    zig += ["-mcpu=baseline", "-g0", "-O2"]   # as zig.cmake has it: zig compiles its own library once for all
+    done = building.execute([*zig, tmp_path / "hello.c", library, "-o", tmp_path / "hello.exe"])
+    assert done.returncode == 0, done.stdout
+    env = {"WINEPREFIX": str(building.BUILD / "wine"), "WINEDEBUG": "-all", "WINEDLLOVERRIDES": "mscoree,mshtml="}
+    quiet: list[str | Path] = ["sh", "-c", 'exec "$@" 2>/dev/null', "sh", wine]
+    done = building.execute([*quiet, tmp_path / "hello.exe", tmp_path / "model.gguf", "the quick"], env=env)
+    assert done.returncode == 0, done.stdout
+    with gemel.open(tiny_bytes()) as model:
+        expected = model.generate("the quick", max_tokens=64, temperature=0).read()
+    said = done.stdout.replace("\r\n", "\n")
+    assert len(said) > 20
+    assert expected.startswith(said)
 
 
 def changed(wheel: Path, change: Callable[[Files], Files]) -> Path:
