@@ -1,4 +1,4 @@
-"""Installs gemel from a local index on a Debian with nothing but Python, and times it until the first answer.
+"""Installs gemel from a local index on a Debian with only Python, and times it until the first answer.
 
     python native/build/plain_root.py [--machine x86_64|aarch64] [--dist dist] [--page] [--keep]
 
