@@ -33,7 +33,10 @@ REQUESTS: list[tuple[str, dict[str, Any] | None]] = [
 async def ask(app: Any, path: str, body: dict[str, Any] | None) -> list[Any]:  # noqa: ANN401
     """Return status, headers and body."""
     raw = b"" if body is None else json.dumps(body).encode()
-    headers = [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"%d" % len(raw))]
+    headers = [
+        (b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"%d" % len(raw)),
+        (b"x-request-id", b"one"),   # else the response has a new one
+    ]  # fmt: skip
     scope = {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "scheme": "http",
         "method": "GET" if body is None else "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
