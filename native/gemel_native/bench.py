@@ -101,7 +101,7 @@ def bench(
         help="Most tokens of an answer.",
     )] = 64,
     served_model: Annotated[str | None, typer.Option(
-        "--model", metavar="NAME", rich_help_panel=SERVER, show_default="the server's only one",
+        "--served-model", metavar="NAME", rich_help_panel=SERVER, show_default="the server's only one",
         help="The server's model to ask.",
     )] = None,
     completions: Annotated[bool, typer.Option(
@@ -137,7 +137,8 @@ def bench(
     """
     if serve is not None:
         if name is not None:
-            raise usage_error("MODEL: --serve measures the server's model: leave it out, or name that with --model")
+            words = "--serve measures the server's model: leave it out, or name that with --served-model"
+            raise usage_error(f"MODEL: {words}")
         asked = Load(
             url=serve, model=served_model, api="completions" if completions else "chat", n=requests, rate=rate,
             concurrency=concurrency, dataset=dataset, n_prompt=prompt_tokens, n_answer=answer_tokens,

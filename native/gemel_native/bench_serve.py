@@ -61,7 +61,8 @@ def only_model(target: Target) -> str:
     """Return the server's model. A usage error if there are several."""
     names = target.models()
     if len(names) != 1:
-        raise usage_error(f"--model: name one of the server's models: {printable(', '.join(names)) or 'it has none'}")
+        known = printable(", ".join(names)) or "it has none"
+        raise usage_error(f"--served-model: name one of the server's models: {known}")
     return names[0]
 
 

@@ -15,6 +15,7 @@ from serving import Asked
 
 PER_REQUEST = re.compile(rb'"id":"(chatcmpl|cmpl)-[0-9a-z]+"|"created":[0-9]+')
 OF_HOST = re.compile(rb'"engine":"[^"]+","isa":"[^"]+","threads":[0-9]+,"why":"[^"]*"')   # of a model's meta
+REQUEST_ID = "one"   # of requests whose headers are compared: without one, each response has a new one
 # Python for a page's worker: the most tokens that a session held by the app's batch has, once nothing works on it.
 N_PAST = (
     "import asyncio, gc, gemel_web.jobs.scheduler as s\n"
@@ -32,7 +33,7 @@ def native(data: bytes, requests: Sequence[tuple[str, dict[str, Any] | None]]) -
     """Return the desktop's answers; in a thread, since Playwright's event loop is in the main one."""
 
     def answers() -> list[httpx.Response]:
-        kind = {"content-type": "application/json"}
+        kind = {"content-type": "application/json", "x-request-id": REQUEST_ID}
         with gemel.open(data) as model, Asked({"tiny": gemel_web.ServedModel(model)}, where="tab") as asked:
             return [
                 asked.get(path, headers=kind) if body is None

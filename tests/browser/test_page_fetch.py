@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import tiny
-from browser.answers import ENDLESS, N_PAST, native, plain
+from browser.answers import ENDLESS, N_PAST, REQUEST_ID, native, plain
 from browser.pages import ApiPage
 from browser.server import Served, Server
 from browser.server_app import CHAT, HELLO, REQUESTS, TEXT
@@ -48,13 +48,14 @@ def test_it_answers_with_the_servers_bytes(api_page: OpenPage, file: Served, iso
     page = api_page(isolated=isolated)
     page.js(LOAD, url=file.url)
     found = page.js(
-        ASK + "const answers = [];"
+        ASK + "const answers = [], id = {'x-request-id': v.id};"
         "for (const [path, body] of v.requests) {"
-        "    const answer = await gemel.fetch(path, body === null ? {} : {method: 'POST', headers, body});"
+        "    const post = {method: 'POST', headers: {...headers, ...id}, body};"
+        "    const answer = await gemel.fetch(path, body === null ? {headers: id} : post);"
         "    answers.push([answer.status, [...answer.headers].sort(), await answer.text()]);"
         "}"
         "return answers",
-        requests=[[path, None if body is None else json.dumps(body)] for path, body in REQUESTS],
+        requests=[[path, None if body is None else json.dumps(body)] for path, body in REQUESTS], id=REQUEST_ID,
     )
     for wanted, (status, headers, text) in zip(native(file.data, REQUESTS), found, strict=True):
         assert (status, plain(text)) == (wanted.status_code, plain(wanted.text)), wanted.request.url

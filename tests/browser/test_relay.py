@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gemel
 import pytest
 import tiny
-from browser.answers import ENDLESS, N_PAST, native, plain
+from browser.answers import ENDLESS, N_PAST, REQUEST_ID, native, plain
 from browser.server import Server
 from browser.server_app import CHAT, EMBED, GREEDY, HELLO, TEXT
 from browser.sites import Host, SitePage, site
@@ -87,13 +87,14 @@ def test_the_same_request_has_the_native_servers_bytes(serving: SitePage, data: 
         ("/api/version", None),
     ]
     found = serving.js(
-        POST + "const answers = [];"
+        POST + "const answers = [], headers = {'x-request-id': v.id};"
         "for (const [path, body] of v.requests) {"
-        "    const answer = await (body === null ? fetch(path.slice(1)) : post(path.slice(1), body));"
+        "    const to = path.slice(1);"
+        "    const answer = await (body === null ? fetch(to, {headers}) : post(to, body, headers));"
         "    answers.push([answer.status, [...answer.headers].sort(), await answer.text()]);"
         "}"
         "return answers",
-        requests=requests,
+        requests=requests, id=REQUEST_ID,
     )
     assert len(serving.said()) == 2   # a browser's own words for 400 and 404
     serving.console.clear()

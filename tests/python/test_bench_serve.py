@@ -112,7 +112,7 @@ def test_times_and_tokens_are_those_of_the_server(fake: tuple[str, type[Fake]]) 
 def test_errors_are_counted_by_kind_and_never_as_answers(fake: tuple[str, type[Fake]]) -> None:
     url, handler = fake
     handler.script = ["ok", "busy", "cut", "broken", "uncounted", "busy"]
-    found = measured(url, "--requests", 6, "--concurrency", 1, "--completions", "--model", "two")
+    found = measured(url, "--requests", 6, "--concurrency", 1, "--completions", "--served-model", "two")
     assert found["errors"] == {
         "429: too many requests are waiting": 2, "the stream ended without [DONE]": 1,
         "in the stream: out of memory": 1,
@@ -207,10 +207,11 @@ def test_an_invalid_dataset_names_the_place(tmp_path: Path, text: str, words: st
 
 @pytest.mark.parametrize(("options", "words"), [
     (["--serve", "ftp://x"], "write an address such as"), (["--serve", "http://127.0.0.1:99999"], "write an address"),
-    (["tiny.gguf", "--serve", "http://x"], "leave it out, or name that with --model"), ([], "Missing argument 'MODEL'"),
+    (["tiny.gguf", "--serve", "http://x"], "leave it out, or name that with --served-model"),
+    ([], "Missing argument 'MODEL'"),
     (["--serve", "http://127.0.0.1:9", "--requests", "0"], "an integer from 1"),
     (["--serve", "http://127.0.0.1:9"], "no server of OpenAI's API answers there"),
-    (["--serve", "http://127.0.0.1:9", "--model", "m", "--dataset", "no.jsonl"], "no.jsonl can't be read"),
+    (["--serve", "http://127.0.0.1:9", "--served-model", "m", "--dataset", "no.jsonl"], "no.jsonl can't be read"),
 ])
 def test_what_cant_be_measured_is_an_error_of_one_line(options: list[str], words: str) -> None:
     shown = gemel_("bench", *options)
