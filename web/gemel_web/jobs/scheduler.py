@@ -222,7 +222,7 @@ class Driver:
             counts.add(one.counts)
         return Load(
             sum(one.n_running for one in loads),
-            sum(one.n_waiting for one in loads) + len(self._jobs) - len(self._active),
+            sum(one.n_waiting for one in loads) + len(self._jobs.difference(self._active)),
             max((one.cache_size for one in loads), default=0), max((one.cache_memory for one in loads), default=0),
             max((one.n_pages for one in loads), default=0), counts,
         )  # fmt: skip
