@@ -53,6 +53,10 @@ class Fake(BaseHTTPRequestHandler):
         for i in range(PIECES):
             time.sleep(GAP if i else WAIT)
             self._event({"choices": [{"delta": {"content": "x"}} if "chat" in self.path else {"text": "x"}]})
+            if what == "odd":
+                self._event({"choices": [], "usage": {"completion_tokens": "five"}})
+            if what == "odder":
+                self._event({"choices": ["x"]})
             if what == "cut":
                 return
             if what == "broken":
@@ -183,7 +187,7 @@ def test_a_server_of_gemel(tmp_path: Path) -> None:
 # ---- Datasets --------------------------------------------------------------------------------------------------------
 
 
-def test_sharegpt_gives_first_human_turns(tmp_path: Path) -> None:
+def test_sharegpt_gives_first_human_turns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "share.json"
     talks = [
         [{"from": "human", "value": "one"}, {"from": "gpt", "value": "x"}], [{"from": "gpt", "value": "x"}],
@@ -191,6 +195,15 @@ def test_sharegpt_gives_first_human_turns(tmp_path: Path) -> None:
     ]
     path.write_text(json.dumps([{"conversations": talk} for talk in talks]), encoding="utf-8")
     assert [one.text() for one in datasets.read(path)] == ["one", "two"]
+    assert "1 conversation without a human turn left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["odd", "odder"])
+def test_an_event_of_another_api_is_an_error_of_that_request(fake: tuple[str, type[Fake]], what: str) -> None:
+    url, handler = fake
+    handler.script = [what, "ok"]
+    found = measured(url, "--requests", 2, "--concurrency", 1)
+    assert (found["answered"], found["errors"]) == (1, {"the stream has an event that is not of OpenAI's API": 1})
 
 
 @pytest.mark.parametrize(("text", "words"), [

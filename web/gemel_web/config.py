@@ -29,7 +29,7 @@ class Config:
     api_key: str | None = None
     """The key that requests must send (Authorization: Bearer KEY); None: no key is needed. It has all scopes."""
     keys: KeySource | None = None
-    """Further keys, each with its scopes and limits; None: there are none."""
+    """Further keys, each with its scopes and limits; None: only `api_key` counts."""
     allowed_hosts: tuple[str, ...] | None = None
     """Host names accepted in the Host header, besides localhost and IP addresses; None: any."""
     allowed_origins: tuple[str, ...] = ()

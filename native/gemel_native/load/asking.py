@@ -114,6 +114,8 @@ class Target:
                 record.error = refusal(response.status, response.read())
             else:
                 read_stream(response, record, start)
+        except (ValueError, TypeError, LookupError, AttributeError):   # of JSON that is no event of this API
+            record.error = "the stream has an event that is not of OpenAI's API"
         except (OSError, http.client.HTTPException) as error:
             record.error = f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}"[:LONGEST]
         finally:

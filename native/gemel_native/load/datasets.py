@@ -1,7 +1,8 @@
 """Prompts for a benchmark: from a file, or made of random words.
 
     {"prompt": "...", "max_tokens": 64}        a line of FILE.jsonl; also {"messages": [...]}, or a text alone
-    [{"conversations": [{"from": "human", "value": "..."}, ...]}, ...]      ShareGPT's JSON: the first human turn
+    [{"conversations": [{"from": "human", "value": "..."}, ...]}, ...]      ShareGPT's JSON: the first human turn.
+                                               Conversations without one are left out, and stderr says how many
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import gemel
+
+from ..output import counted, say
 
 HUMAN = ("human", "user")
 WORDS = tuple(word for line in (
@@ -73,6 +76,7 @@ def _of_lines(path: Path, text: str) -> Iterator[Prompt]:
 
 
 def _of_list(path: Path, text: str) -> Iterator[Prompt]:
+    n_without = 0   # conversations
     for number, item in enumerate(_json(f"--dataset {path}", text)):
         where = f"--dataset {path}, item {number}"
         turns = item.get("conversations") if isinstance(item, dict) else None
@@ -80,8 +84,12 @@ def _of_list(path: Path, text: str) -> Iterator[Prompt]:
             yield _prompt(where, item)
             continue
         first = next((turn for turn in turns if isinstance(turn, dict) and turn.get("from") in HUMAN), None)
-        if first is not None and isinstance(first.get("value"), str) and first["value"]:   # some begin with an answer
+        if first is not None and isinstance(first.get("value"), str) and first["value"]:
             yield Prompt(first["value"])
+        else:
+            n_without += 1
+    if n_without:
+        say(f"{path}: {counted(n_without, 'conversation')} without a human turn left out")
 
 
 def _json(where: str, text: str) -> Any:  # noqa: ANN401

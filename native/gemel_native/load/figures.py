@@ -29,7 +29,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def spread(values: Sequence[float]) -> dict[str, float] | None:
-    """Return mean, percentiles and the largest of values; None: there are none."""
+    """Return mean, percentiles and the largest of values; None if there is no value."""
     if not values:
         return None
     found = {"mean": sum(values) / len(values)} | {f"p{one}": percentile(values, one) for one in PERCENTILES}
